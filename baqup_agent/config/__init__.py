@@ -1,0 +1,1 @@
+"""Configuration: variables, schema, coercion and typed settings (Contract §2)."""

@@ -1,0 +1,1 @@
+"""Secrets, path boundaries, safe extraction and limits (Contract §7)."""

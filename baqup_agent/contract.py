@@ -19,6 +19,16 @@ HEARTBEAT_TTL_S = 30
 #: Seconds that progress, status and events stay on the bus: 24 hours (Contract §3).
 MESSAGE_TTL_S = 24 * 3600
 
+#: [SDK] Seconds that cancelled work gets to unwind before the process leaves without it.
+CANCEL_GRACE_S = 5
+
+#: [SDK] Seconds that the report of an aborted or failed run waits for the bus at most.
+FAILURE_REPORT_S = 2
+
+#: [SDK] Seconds a runtime must allow between SIGTERM and SIGKILL: a whole stay in ``completing``,
+#: its overrun and the last report (Contract §1, grace).
+STOP_GRACE_S = 60 + CANCEL_GRACE_S + FAILURE_REPORT_S
+
 #: Name of the completion signal in a job's directory (Contract §4).
 MANIFEST_NAME = "manifest.json"
 

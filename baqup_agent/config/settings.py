@@ -1,13 +1,22 @@
-"""The contract's variables as typed, frozen records; one record for each prefix (Contract §2)."""
+"""The contract's variables as typed, frozen records; one record for each prefix (Contract §2).
+
+Each field names its variable in its metadata; `baqup_agent.config.structure` fills them.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-from attrs import frozen
+from attrs import NOTHING, field, frozen
 
 from baqup_agent.contract import LogLevel, PartialFailureMode
 from baqup_agent.security.secret import Secret
+
+
+def _from(variable: str, default: Any = NOTHING) -> Any:
+    """A field that is filled from ``variable``."""
+    return field(default=default, metadata={"variable": variable})
 
 
 @frozen
@@ -22,11 +31,11 @@ class JobSettings:
         trace_parent: W3C trace context of the caller.
     """
 
-    id: str
-    timeout_s: int = 3600
-    retry_max: int = 3
-    retry_backoff: str = "exponential"
-    trace_parent: str | None = None
+    id: str = _from("BAQUP_JOB_ID")
+    timeout_s: int = _from("BAQUP_JOB_TIMEOUT", 3600)
+    retry_max: int = _from("BAQUP_JOB_RETRY_MAX", 3)
+    retry_backoff: str = _from("BAQUP_JOB_RETRY_BACKOFF", "exponential")
+    trace_parent: str | None = _from("BAQUP_JOB_TRACE_PARENT", None)
 
 
 @frozen
@@ -44,14 +53,16 @@ class AgentSettings:
         trace_file: where transitions are written as JSON Lines.
     """
 
-    heartbeat_interval_s: int = 10
-    log_level: LogLevel = LogLevel.INFO
-    log_format: str = "json"
-    log_sanitize: str = "moderate"
-    partial_failure_mode: PartialFailureMode = PartialFailureMode.FAIL
-    memory_limit: str = "auto"
-    parallelism: int = 0
-    trace_file: Path | None = None
+    heartbeat_interval_s: int = _from("BAQUP_AGENT_HEARTBEAT_INTERVAL", 10)
+    log_level: LogLevel = _from("BAQUP_AGENT_LOG_LEVEL", LogLevel.INFO)
+    log_format: str = _from("BAQUP_AGENT_LOG_FORMAT", "json")
+    log_sanitize: str = _from("BAQUP_AGENT_LOG_SANITIZE", "moderate")
+    partial_failure_mode: PartialFailureMode = _from(
+        "BAQUP_AGENT_PARTIAL_FAILURE_MODE", PartialFailureMode.FAIL
+    )
+    memory_limit: str = _from("BAQUP_AGENT_MEMORY_LIMIT", "auto")
+    parallelism: int = _from("BAQUP_AGENT_PARALLELISM", 0)
+    trace_file: Path | None = _from("BAQUP_AGENT_TRACE_FILE", None)
 
 
 @frozen
@@ -65,10 +76,10 @@ class ArtifactSettings:
         retain_on_failure: keep ``.staging`` when the job fails.
     """
 
-    compression: str = "zstd"
-    compression_level: int = 3
-    checksum_algorithm: str = "sha256"
-    retain_on_failure: bool = True
+    compression: str = _from("BAQUP_ARTIFACT_COMPRESS_ALGORITHM", "zstd")
+    compression_level: int = _from("BAQUP_ARTIFACT_COMPRESS_LEVEL", 3)
+    checksum_algorithm: str = _from("BAQUP_ARTIFACT_CHECKSUM_ALGORITHM", "sha256")
+    retain_on_failure: bool = _from("BAQUP_ARTIFACT_RETAIN_ON_FAILURE", default=True)
 
 
 @frozen
@@ -84,12 +95,15 @@ class BusSettings:
         grace_period_s: seconds to wait for the bus at the end of a run.
     """
 
-    url: Secret
-    key_prefix: str = "baqup:"
-    fallback_dir: Path = Path("/tmp/baqup-buffer")  # noqa: S108  the contract's default
-    reconnect_max_attempts: int = 10
-    reconnect_backoff: str = "exponential"
-    grace_period_s: int = 30
+    url: Secret = _from("BAQUP_BUS_URL")
+    key_prefix: str = _from("BAQUP_BUS_KEY_PREFIX", "baqup:")
+    fallback_dir: Path = _from(
+        "BAQUP_BUS_FALLBACK_DIR",
+        Path("/tmp/baqup-buffer"),  # noqa: S108  the contract's default
+    )
+    reconnect_max_attempts: int = _from("BAQUP_BUS_RECONNECT_MAX_ATTEMPTS", 10)
+    reconnect_backoff: str = _from("BAQUP_BUS_RECONNECT_BACKOFF", "exponential")
+    grace_period_s: int = _from("BAQUP_BUS_GRACE_PERIOD", 30)
 
 
 @frozen
@@ -100,4 +114,4 @@ class Settings:
     agent: AgentSettings
     artifact: ArtifactSettings
     bus: BusSettings
-    staging_dir: Path
+    staging_dir: Path = _from("BAQUP_STAGING_DIR")

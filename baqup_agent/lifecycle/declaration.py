@@ -133,9 +133,7 @@ CONTRACT = Lifecycle(
         State(
             name=_INITIALIZING,
             on_signal=SignalPolicy.ABORT,
-            deadline=Deadline(
-                "INITIALIZATION_TIMEOUT", ExitCode.RESOURCE_UNAVAILABLE, seconds=30
-            ),
+            deadline=Deadline("INITIALIZATION_TIMEOUT", ExitCode.RESOURCE_UNAVAILABLE, seconds=30),
             description="configuration validated, bus connected, first heartbeat sent",
         ),
         State(

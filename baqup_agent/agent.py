@@ -1,0 +1,92 @@
+"""The class that authors subclass: a name, a version, and a method for each role.
+
+Kept light, because ``--info`` is answered from here: nothing slow is imported before it is used.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
+
+from baqup_agent.contract import CONTRACT_VERSION, STOP_GRACE_S, Role
+
+if TYPE_CHECKING:
+    from baqup_agent.config.variables import Variable
+
+_NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+
+
+class Agent:
+    """Base of every agent; roles are methods that take the job.
+
+    A subclass defines some of ``snapshot``, ``restore``, ``migrate``, ``sync``, ``transfer`` and
+    ``fetch``, each taking a `Job` and returning nothing. One object serves one job.
+
+    Attributes:
+        name: lower-case words joined by hyphens, for example ``agent-sqlite``.
+        version: the agent's own version.
+        variables: what the agent reads beyond the contract's variables.
+        requires: for each role, the names of variables that it cannot do without.
+        build: where the image came from, for ``--info``.
+        requirements: memory, for ``--info``.
+    """
+
+    name: ClassVar[str]
+    version: ClassVar[str]
+    variables: ClassVar[tuple[Variable, ...]] = ()
+    requires: ClassVar[Mapping[str, Sequence[str]]] = {}
+    build: ClassVar[Mapping[str, str | None]] = {"commit": None, "date": None}
+    requirements: ClassVar[Mapping[str, str]] = {
+        "min_memory": "64M",
+        "recommended_memory": "256M",
+    }
+
+    def __init_subclass__(cls, **arguments: Any) -> None:
+        super().__init_subclass__(**arguments)
+        if not cls.roles():
+            return  # a base class of other agents
+        if not _NAME.fullmatch(getattr(cls, "name", "")):
+            raise TypeError(
+                f"{cls.__name__}.name must be lower-case words joined by hyphens, for example "
+                f"'agent-sqlite'; it is {getattr(cls, 'name', None)!r}"
+            )
+        if not getattr(cls, "version", ""):
+            raise TypeError(f"{cls.__name__}.version must be set, for example '1.0.0'")
+
+    @classmethod
+    def roles(cls) -> tuple[Role, ...]:
+        """The roles that the class defines a method for, in the contract's order."""
+        return tuple(role for role in Role if callable(getattr(cls, role.value, None)))
+
+    @classmethod
+    def info(cls) -> dict[str, Any]:
+        """Return the self-description that ``--info`` prints (Contract §8)."""
+        return {
+            "agent": cls.name,
+            "version": cls.version,
+            "contract_version": CONTRACT_VERSION,
+            "build": dict(cls.build),
+            "roles": [role.value for role in cls.roles()],
+            "capabilities": {
+                "compression": ["zstd", "gzip", "lz4", "none"],
+                "checksums": ["sha256", "sha512", "blake3"],
+                "parallel": False,
+            },
+            "requirements": dict(cls.requirements),
+            "stop_grace_seconds": STOP_GRACE_S,
+        }
+
+    @classmethod
+    def main(cls, argv: Sequence[str] | None = None) -> NoReturn:
+        """Run the agent's command line and leave the process with the contract's exit code.
+
+        Args:
+            argv: the arguments after the program's name; the process's own by default.
+
+        Raises:
+            SystemExit: always.
+        """
+        from baqup_agent.runtime.main import main
+
+        main(cls, argv)

@@ -1,0 +1,96 @@
+"""The controller's view of the bus: what an agent says about one job (Contract §3).
+
+What comes over the bus was written by another program. A message counts only if it is one of the
+contract's four kinds and about this job; anything else is counted as unreadable and told. The
+members are taken as they come: whoever uses one checks its type.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import unquote, urlsplit
+
+from baqup_agent.errors import BusRefused
+
+#: One message as an agent wrote it: members by name.
+Message = Mapping[str, Any]
+
+#: The kinds of message there are.
+KINDS = frozenset({"heartbeat", "progress", "status", "event"})
+
+
+class Observer(Protocol):
+    """Watches one job; used from one thread.
+
+    Attributes:
+        unreadable: how many messages could not be understood.
+    """
+
+    unreadable: int
+
+    def start(self) -> None:
+        """Begin to watch; what is on the bus by now belongs to an earlier attempt."""
+
+    def poll(self) -> list[Message]:
+        """Return what is new, without waiting."""
+        ...
+
+    def finish(self) -> Iterator[Message]:
+        """Yield all that is left, once the agent has ended."""
+        ...
+
+    def close(self) -> None:
+        """Stop watching."""
+
+    def notes(self) -> list[str]:
+        """Return what went wrong with the watching itself since last asked."""
+        ...
+
+
+def open_observer(url: str, *, key_prefix: str, job_id: str) -> Observer:
+    """Return the observer for a bus.
+
+    Raises:
+        BusRefused: the URL names no bus that is known here.
+    """
+    if url.startswith("file:"):
+        from baqup_agent.controller.observe_file import FileObserver  # noqa: PLC0415
+
+        return FileObserver(file_bus_path(url, job_id), job_id)
+    # redis takes long to import, and a file bus needs none of it
+    from baqup_agent.controller.observe_redis import RedisObserver  # noqa: PLC0415
+
+    return RedisObserver(url, key_prefix=key_prefix, job_id=job_id)
+
+
+def file_bus_path(url: str, job_id: str) -> Path:
+    """Return the file in which a ``file:`` bus keeps a job's messages.
+
+    Raises:
+        BusRefused: the URL has a host or no absolute path.
+    """
+    parts = urlsplit(url)
+    path = unquote(parts.path)
+    if parts.netloc not in ("", "localhost") or not path.startswith("/"):
+        raise BusRefused(f"the bus URL {url!r} names no local folder; write file:///absolute/path")
+    return Path(path) / f"{job_id}.jsonl"
+
+
+def decode_message(raw: bytes, job_id: str) -> Message | None:
+    """Return the message that a JSON text holds; None if it is none about this job."""
+    try:
+        message = json.loads(raw)
+    except (ValueError, RecursionError):
+        return None
+    return message if is_message(message, job_id) else None
+
+
+def is_message(value: object, job_id: str) -> bool:
+    """Tell whether a value is a message of the contract about this job."""
+    if not isinstance(value, dict):
+        return False
+    kind = value.get("type")
+    return isinstance(kind, str) and kind in KINDS and value.get("job_id") == job_id

@@ -1,0 +1,249 @@
+"""The job as its author's code sees it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import IO, Any, Protocol, TypeVar
+
+from attrs import define, field
+
+from baqup_agent.bus.events import EventLog
+from baqup_agent.bus.heartbeat import Vitals
+from baqup_agent.bus.messages import Intent
+from baqup_agent.clock import Clock, SystemClock, timestamp
+from baqup_agent.config.settings import Settings
+from baqup_agent.contract import EVENT_CODES, LogLevel, Role
+from baqup_agent.errors import JobCancelled, classify
+from baqup_agent.job.cancellation import CancellationToken
+from baqup_agent.job.components import Component, Components
+from baqup_agent.job.configuration import Configuration
+from baqup_agent.job.process import ChildProcesses, Finished, Sink
+from baqup_agent.job.progress import Progress
+from baqup_agent.job.retry import Retry
+from baqup_agent.observability.sink import LogSink
+from baqup_agent.staging.area import Staging
+
+T = TypeVar("T")
+
+
+@define
+class Job:
+    """One job, handed to the role method of an agent.
+
+    Every method may be called from any thread of the job, and stops the caller with
+    `JobCancelled` once the job must end.
+
+    Attributes:
+        id: the job's UUID.
+        role: what is asked for.
+        config: the variables of the environment, coerced, with defaults.
+        staging: where artifacts are written.
+        log: a logger whose records carry the job's identity.
+        cancellation: tells when the job must stop.
+    """
+
+    id: str
+    role: Role
+    config: Configuration
+    staging: Staging
+    log: LogSink
+    cancellation: CancellationToken
+    _settings: Settings
+    _progress: Progress
+    _events: EventLog
+    _vitals: Vitals
+    _children: ChildProcesses
+    _clock: Clock = field(factory=SystemClock)
+    components: Components = field(factory=Components, init=False)
+    source_metadata: dict[str, Any] = field(factory=dict, init=False)
+
+    def progress(
+        self,
+        *,
+        percent_complete: float | None = None,
+        bytes_processed: int | None = None,
+        files_processed: int | None = None,
+        current_file: str | os.PathLike[str] | None = None,
+        estimated_remaining_seconds: float | None = None,
+    ) -> None:
+        """Report how far the work is; cheap enough for every chunk (Contract §3).
+
+        What is left out keeps its last value; counts and the percentage never go back.
+
+        Args:
+            percent_complete: 0 to 100.
+            bytes_processed: bytes read from the source so far.
+            files_processed: files done so far.
+            current_file: what is being worked on.
+            estimated_remaining_seconds: a guess, if there is a sound one.
+
+        Raises:
+            JobCancelled: the job must stop.
+        """
+        self.cancellation.check()
+        self._progress.update(
+            percent_complete=percent_complete,
+            bytes_processed=bytes_processed,
+            files_processed=files_processed,
+            current_file=None if current_file is None else os.fsdecode(current_file),
+            estimated_remaining_seconds=estimated_remaining_seconds,
+        )
+
+    @contextlib.contextmanager
+    def intent(
+        self, operation: str, *, expected_duration_s: float, detail: str | None = None
+    ) -> Iterator[None]:
+        """Announce one long operation, so that the controller extends its patience (Contract §1).
+
+        Args:
+            operation: a word for it, for example ``checksum_large_file``.
+            expected_duration_s: how long it should take, seconds.
+            detail: a path or a text.
+        """
+        self.cancellation.check()
+        before = self._vitals.intent
+        self._vitals.intent = Intent(
+            operation=operation, expected_duration_seconds=expected_duration_s, detail=detail
+        )
+        try:
+            yield
+        finally:
+            self._vitals.intent = before
+
+    def event(
+        self,
+        code: str,
+        *,
+        severity: str | None = None,
+        message: str = "",
+        path: str | os.PathLike[str] | None = None,
+    ) -> None:
+        """Tell the controller that something happened; equal codes are coalesced (Contract §3).
+
+        Args:
+            code: upper-case words, the contract's own or the agent's.
+            severity: a log level's word; by default the contract's for the code, else ``info``.
+            message: one line.
+            path: what it is about; a few are kept as samples.
+
+        Raises:
+            JobCancelled: the job must stop.
+            ValueError: the severity is no level's word, or the code no such name.
+        """
+        self.cancellation.check()
+        default = EVENT_CODES[code].severity if code in EVENT_CODES else "info"
+        self._events.add(
+            code,
+            severity=LogLevel.parse(severity or default).word,
+            message=message,
+            path=None if path is None else os.fsdecode(path),
+        )
+
+    def warn(
+        self, code: str, *, message: str = "", path: str | os.PathLike[str] | None = None
+    ) -> None:
+        """Tell of something that went wrong without ending the job: an event of ``warn``."""
+        self.event(code, severity="warn", message=message, path=path)
+
+    def metadata(self, **members: Any) -> None:
+        """Add members to the manifest's ``source_metadata`` (Contract §4)."""
+        self.source_metadata.update(members)
+
+    @contextlib.contextmanager
+    def component(self, name: str) -> Iterator[None]:
+        """Do one part of the work that may fail without failing the rest (Contract §5).
+
+        An exception ends the part, not the job: it is noted as failed, and artifacts that were
+        completed inside are discarded. `BAQUP_AGENT_PARTIAL_FAILURE_MODE` decides how the run
+        ends then; if every component fails, the job fails.
+        """
+        self.cancellation.check()
+        before = {artifact.filename for artifact in self.staging.artifacts}
+        try:
+            yield
+        except JobCancelled:
+            raise
+        except Exception as error:  # noqa: BLE001  the point: any failure stays inside its part
+            for filename in self._written_since(before):
+                self.staging.discard(filename)
+            failure = classify(error)
+            self.log.error(f"component failed: {failure.message}", name=name, code=failure.code)
+            self.components.add(Component(name, error=failure))
+        else:
+            written = self._written_since(before)
+            self.components.add(Component(name, artifact=next(iter(written), None)))
+
+    def _written_since(self, before: set[str]) -> list[str]:
+        names = [artifact.filename for artifact in self.staging.artifacts]
+        return [name for name in names if name not in before]
+
+    def run(
+        self,
+        argv: Sequence[str | os.PathLike[str]],
+        *,
+        stdin: bytes | IO[bytes] | None = None,
+        stdout: Sink | None = None,
+        env: Mapping[str, str] | None = None,
+        cwd: str | os.PathLike[str] | None = None,
+        timeout_s: float | None = None,
+        check: bool = True,
+    ) -> Finished:
+        """Run a child process to its end; it never outlives the job.
+
+        Args:
+            argv: the command and its arguments; no shell is involved.
+            stdin: bytes, or an open file, to feed it; nothing by default.
+            stdout: takes its output piece by piece, for example an artifact; by default the
+                output is collected and returned.
+            env: variables added to the inherited environment, which carries no
+                ``BAQUP_SECRET_*`` and no bus URL: pass on what the child needs.
+            cwd: its working directory.
+            timeout_s: longest run, seconds; it is killed then.
+            check: whether an exit code other than 0 is an error.
+
+        Returns:
+            Its exit code, its collected output and the end of its stderr.
+
+        Raises:
+            CommandFailed: it could not be started, failed, or ran out of time; the message
+                carries the last line of its stderr.
+            JobCancelled: the job must stop; the child was ended.
+        """
+        return self._children.run(
+            argv, stdin=stdin, stdout=stdout, env=env, cwd=cwd, timeout_s=timeout_s, check=check
+        )
+
+    def retry(
+        self, function: Callable[[], T], *, on: tuple[type[BaseException], ...] = (OSError,)
+    ) -> T:
+        """Call ``function`` until it succeeds, with the configured attempts and backoff.
+
+        Args:
+            function: called without arguments.
+            on: the errors after which it is called again.
+
+        Returns:
+            What the function returned.
+
+        Raises:
+            BaqupError: the error of the last attempt, with every attempt listed.
+            JobCancelled: the job must stop.
+        """
+        return Retry(
+            attempts_max=self._settings.job.retry_max,
+            backoff=self._settings.job.retry_backoff,
+            sleep=self.cancellation.sleep,
+            clock=self._clock,
+            on_retry=self._tell_retry,
+        ).call(function, on)
+
+    def _tell_retry(self, attempt: int, error: BaseException) -> None:
+        self.event("CONNECTION_RETRY", message=f"attempt {attempt} failed: {classify(error).message}")
+        self.log.warn("trying again", attempt=attempt, error=classify(error).message)
+
+    def touch(self) -> None:
+        """Note that the work is alive, where there is nothing to count."""
+        self.cancellation.check()
+        self._vitals.last_progress_at = timestamp(self._clock.now())

@@ -1,0 +1,202 @@
+"""The manifest: the promise that a job's artifacts are there and intact (Contract §4)."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, NoReturn
+
+from attrs import Factory, field, frozen
+
+from baqup_agent.contract import CONTRACT_VERSION, MANIFEST_NAME, Role
+from baqup_agent.errors import InternalError, IOFailure, VerificationFailed
+from baqup_agent.staging.artifact import Artifact
+from baqup_agent.staging.durable import open_regular
+from baqup_agent.staging.failures import failure
+from baqup_agent.staging.job_id import is_job_id
+from baqup_agent.staging.members import Members, shown
+
+#: Bytes of the longest manifest that is read: more than any agent has reason to write.
+MAX_BYTES = 64 << 20
+
+#: Code points that no UTF-8 text can hold; file names that are not UTF-8 bring them in.
+_SURROGATES = re.compile("[\ud800-\udfff]")
+
+_REMEDY = "treat this backup as corrupt and discard it"
+
+
+def _artifacts(value: Iterable[Artifact]) -> tuple[Artifact, ...]:
+    return tuple(value)
+
+
+@frozen
+class Manifest:
+    """What a job published.
+
+    Attributes:
+        job_id: the job's UUID, which also names the directory.
+        agent: the agent's name.
+        role: what the agent did.
+        created_at: when the manifest was made, RFC 3339 in UTC.
+        artifacts: what lies beside it; at least one.
+        agent_version: the version of the agent's code.
+        source_metadata: what the agent says of its source, free JSON.
+        version: the version of the contract that the manifest follows.
+    """
+
+    job_id: str
+    agent: str
+    role: str = field(converter=str)
+    created_at: str
+    artifacts: tuple[Artifact, ...] = field(converter=_artifacts)
+    agent_version: str | None = None
+    source_metadata: Mapping[str, Any] = Factory(dict)
+    version: str = CONTRACT_VERSION
+
+    def to_wire(self) -> dict[str, Any]:
+        """Return the manifest as JSON objects."""
+        wire: dict[str, Any] = {
+            "version": self.version,
+            "job_id": self.job_id,
+            "agent": self.agent,
+            "agent_version": self.agent_version,
+            "role": self.role,
+            "created_at": self.created_at,
+            "artifacts": [artifact.to_wire() for artifact in self.artifacts],
+            "source_metadata": dict(self.source_metadata),
+        }
+        return {key: value for key, value in wire.items() if value is not None}
+
+    def to_bytes(self) -> bytes:
+        """Return the manifest as the text of its file, UTF-8 with a line break at the end.
+
+        Raises:
+            InternalError: a member breaks the contract, or the metadata is no JSON.
+        """
+        try:
+            self.from_wire(self.to_wire())
+        except VerificationFailed as error:
+            raise InternalError(
+                f"this manifest must not be published: {error}; correct what the agent puts in it"
+            ) from error
+        return encode(self.to_wire(), "the manifest", indent=2)
+
+    @classmethod
+    def from_wire(cls, wire: object) -> Manifest:
+        """Read a manifest; members that the contract does not know are skipped.
+
+        Raises:
+            VerificationFailed: a member is missing or breaks its rule.
+        """
+        members = Members(wire)
+        members.one_of("version", [CONTRACT_VERSION])
+        job_id = members.text("job_id")
+        members.require("job_id", "a UUID", holds=is_job_id(job_id))
+        metadata = members.value("source_metadata") if "source_metadata" in members else {}
+        return cls(
+            job_id=job_id,
+            agent=members.text("agent"),
+            role=members.one_of("role", Role),
+            created_at=members.timestamp("created_at"),
+            artifacts=_read_artifacts(members),
+            agent_version=members.text("agent_version") if "agent_version" in members else None,
+            source_metadata=dict(Members(metadata, "source_metadata")),
+        )
+
+    @classmethod
+    def read(cls, path: str | os.PathLike[str]) -> Manifest:
+        """Read the manifest in a file, or in a job's directory.
+
+        Raises:
+            VerificationFailed: there is none, or it breaks the contract.
+            IOFailure: it cannot be read.
+        """
+        file = Path(path)
+        if file.is_dir():
+            file /= MANIFEST_NAME
+        try:
+            return cls.from_wire(_decode(_content(file)))
+        except VerificationFailed as error:
+            raise VerificationFailed(f"{str(file)!r} does not hold: {error}; {_REMEDY}") from error
+
+
+def _read_artifacts(members: Members) -> tuple[Artifact, ...]:
+    wire = members.value("artifacts")
+    members.require("artifacts", "a list of at least one", holds=isinstance(wire, list) and wire)
+    artifacts = tuple(
+        Artifact.from_wire(item, f"artifacts[{index}]") for index, item in enumerate(wire)
+    )
+    seen: set[str] = set()
+    for index, artifact in enumerate(artifacts):
+        if artifact.filename in seen:
+            raise VerificationFailed(
+                f"artifacts[{index}].filename is {artifact.filename!r}; it must be listed only once"
+            )
+        seen.add(artifact.filename)
+    return artifacts
+
+
+def _content(file: Path) -> bytes:
+    try:
+        fd = open_regular(file)
+        with open(fd, "rb") as stream:  # noqa: PTH123  a descriptor, not a path
+            content = stream.read(MAX_BYTES + 1)
+    except FileNotFoundError as error:
+        raise VerificationFailed("there is no manifest, so the backup is incomplete") from error
+    except OSError as error:
+        raise failure(IOFailure, "read", file, error) from error
+    if len(content) > MAX_BYTES:
+        raise VerificationFailed(f"it has more than {MAX_BYTES} bytes, the most a manifest has")
+    return content
+
+
+def _decode(content: bytes) -> object:
+    try:
+        return json.loads(
+            content.decode(), object_pairs_hook=_without_repeats, parse_constant=_no_number
+        )
+    except (ValueError, RecursionError) as error:
+        raise VerificationFailed(f"it is not valid JSON in UTF-8: {error}") from error
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        keys = [key for key, _ in pairs]
+        repeated = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f"the member {shown(repeated)} stands twice in one object")
+    return members
+
+
+def _no_number(word: str) -> NoReturn:
+    raise ValueError(f"{word} is not a number of JSON")
+
+
+def encode(wire: Mapping[str, Any], what: str, *, indent: int | None = None) -> bytes:
+    """Return an object as JSON in valid UTF-8, with a line break at the end.
+
+    Paths become text. A file name that is not UTF-8 has its odd bytes replaced by U+FFFD: strict
+    readers in other languages refuse the document otherwise.
+
+    Raises:
+        InternalError: a value has no form in JSON.
+    """
+    separators = (",", ": ") if indent else (",", ":")
+    try:
+        text = json.dumps(
+            wire,
+            ensure_ascii=False,
+            allow_nan=False,
+            indent=indent,
+            separators=separators,
+            default=os.fspath,
+        )
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InternalError(
+            f"{what} cannot be written as JSON: {error}; "
+            "use texts, finite numbers, booleans, lists and objects only"
+        ) from error
+    return (_SURROGATES.sub("\ufffd", text) + "\n").encode()

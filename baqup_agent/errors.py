@@ -255,6 +255,17 @@ class PartialFailure(BaqupError):
     retriable = True
 
 
+def error_class(code: str) -> type[BaqupError]:
+    """Return the class whose own error code is ``code``; KeyError if there is none."""
+    unseen: list[type[BaqupError]] = [BaqupError]
+    while unseen:
+        cls = unseen.pop()
+        if cls.__dict__.get("code") == code:
+            return cls
+        unseen.extend(cls.__subclasses__())
+    raise KeyError(code)
+
+
 #: OSError numbers that mean "a peer or resource is out of reach".
 _UNREACHABLE = frozenset(
     {

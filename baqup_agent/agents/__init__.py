@@ -1,1 +1,1 @@
-
+"""Reference agents, written on nothing but what any author can use."""

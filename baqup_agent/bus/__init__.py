@@ -1,1 +1,1 @@
-
+"""The bus: messages, transports, publisher, heartbeat and events (Contract §3)."""

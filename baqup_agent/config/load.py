@@ -79,15 +79,30 @@ def load_config(schema_path: str | os.PathLike[str]) -> dict[str, Any]:
     Raises:
         ConfigError: the schema cannot be read, or the environment does not fit it.
     """
+    return load(_read_schema(Path(schema_path)), environment()).require()
+
+
+def _read_schema(path: Path) -> dict[str, Any]:
+    from jsonschema import Draft202012Validator, SchemaError
+
     try:
-        schema = json.loads(Path(schema_path).read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not JSON"
-        raise ConfigError(
-            f"the schema {os.fspath(schema_path)} cannot be read: {reason}; "
-            "give the path of the agent's agent-schema.json"
-        ) from error
-    return load(schema, environment()).require()
+        schema = json.loads(path.read_text("utf-8"))
+        Draft202012Validator.check_schema(schema)
+    except OSError as error:
+        raise _unusable(path, error.strerror or "unreadable") from error
+    except SchemaError as error:
+        raise _unusable(path, f"it is no JSON Schema, {error.message}") from error
+    except (ValueError, RecursionError) as error:
+        raise _unusable(path, "it is not JSON") from error
+    if not isinstance(schema, dict):
+        raise _unusable(path, "it is not an object")
+    return schema
+
+
+def _unusable(path: Path, why: str) -> ConfigError:
+    return ConfigError(
+        f"the schema {path} cannot be used: {why}; give the path of the agent's agent-schema.json"
+    )
 
 
 def load(schema: Mapping[str, Any], environ: Mapping[str, str]) -> Loaded:
@@ -162,7 +177,7 @@ def _expected(keyword: str, form: Mapping[str, Any]) -> str:
         return f"must be at most {form['maximum']}"
     if keyword == "minLength":
         return "must not be empty"
-    if keyword == "pattern":
+    if keyword in {"pattern", "maxLength"}:
         return _PATTERNS.get(form.get("format", ""), f"must match {form.get('pattern', '')}")
     return f"breaks the schema's rule {keyword!r}"
 

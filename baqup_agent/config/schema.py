@@ -24,6 +24,7 @@ _FORMS: Mapping[Kind, dict[str, Any]] = {
     Kind.UUID: {
         "type": "string",
         "format": "uuid",
+        "maxLength": 36,  # Python's $ admits a line break behind it
         "pattern": "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$",
     },
     Kind.SECRET: {"type": "string", "writeOnly": True},

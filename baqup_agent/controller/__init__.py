@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from baqup_agent.controller.observe import Observer
     from baqup_agent.controller.picture import JobPicture
     from baqup_agent.controller.request import JobRequest
-    from baqup_agent.controller.run import JobReport, StopRequests, run_job
+    from baqup_agent.controller.run import JobReport, run_job
+    from baqup_agent.controller.stop import StopRequests
     from baqup_agent.controller.verdict import Facts, Outcome, Verdict, judge
     from baqup_agent.controller.watcher import SilentWatcher, Watcher
 
@@ -51,7 +52,7 @@ _HOMES = {
     "Observer": "observe",
     "Outcome": "verdict",
     "SilentWatcher": "watcher",
-    "StopRequests": "run",
+    "StopRequests": "stop",
     "Verdict": "verdict",
     "Watcher": "watcher",
     "judge": "verdict",

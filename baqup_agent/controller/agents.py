@@ -49,7 +49,7 @@ def resolve_agent(text: str, *, search_path: str | None = None) -> AgentCommand:
     if text in built_in_agents():
         return AgentCommand(text, (sys.executable, "-m", f"{_BUILT_IN}.{text}"))
     if found := shutil.which(text, path=search_path):
-        return AgentCommand(text, (os.path.abspath(found),))
+        return AgentCommand(text, (str(Path(found).absolute()),))
     raise UsageError(_unknown(text))
 
 
@@ -62,7 +62,7 @@ def built_in_agents() -> tuple[str, ...]:
 
 
 def _path_command(text: str) -> tuple[str, ...]:
-    path = Path(os.path.abspath(text))
+    path = Path(text).absolute()
     if not path.exists():
         raise UsageError(f"no agent at {text!r}: there is no such file; check the path")
     if not path.is_file():

@@ -53,14 +53,14 @@ def parse_env(text: str, *, name: str) -> dict[str, str]:
     for number, line in enumerate(text.split("\n"), 1):
         try:
             pair = _parse_line(line.strip())
-            if pair is None:
-                continue
-            key, value = pair
-            if key in lines:
-                raise _Malformed(f"{key} was set in line {lines[key]} already; keep one of the two")
         except _Malformed as error:
             problems.append(f"{name}:{number}: {error}")
             continue
+        if pair is None:
+            continue
+        key, value = pair
+        if key in lines:
+            problems.append(f"{name}:{number}: {key} is in line {lines[key]} too; keep one of them")
         values[key], lines[key] = value, number
     if problems:
         raise ConfigError(*problems)
@@ -100,7 +100,7 @@ def _value(text: str) -> str:
         return _COMMENT.sub("", text)
     match = (_SINGLE if text[0] == "'" else _DOUBLE).fullmatch(text)
     if match is None:
-        raise _Malformed(f"the value is not closed by one {text[0]} at its end; quote it as a whole")
+        raise _Malformed(f"the value is not closed by {text[0]} at its end; quote it as a whole")
     return match["text"] if text[0] == "'" else _ESCAPE.sub(_unescape, match["text"])
 
 
@@ -108,4 +108,4 @@ def _unescape(match: re.Match[str]) -> str:
     try:
         return _ESCAPES[match[1]]
     except KeyError:
-        raise _Malformed(rf"the escape \{match[1]} is unknown; write \\ for one backslash") from None
+        raise _Malformed(rf"the escape \{match[1]} is unknown; a backslash is written \\") from None

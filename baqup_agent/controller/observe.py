@@ -9,17 +9,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from pathlib import Path
-from typing import Any, Protocol
-from urllib.parse import unquote, urlsplit
+from typing import Any, NoReturn, Protocol
 
-from baqup_agent.errors import BusRefused
+from baqup_agent.bus.topology import PLACES
+from baqup_agent.bus.url import FileUrl, parse_bus_url
 
 #: One message as an agent wrote it: members by name.
 Message = Mapping[str, Any]
-
-#: The kinds of message there are.
-KINDS = frozenset({"heartbeat", "progress", "status", "event"})
 
 
 class Observer(Protocol):
@@ -54,38 +50,29 @@ def open_observer(url: str, *, key_prefix: str, job_id: str) -> Observer:
     """Return the observer for a bus.
 
     Raises:
-        BusRefused: the URL names no bus that is known here.
+        BusRefused: the URL is malformed or names no bus that is known here.
     """
-    if url.startswith("file:"):
-        from baqup_agent.controller.observe_file import FileObserver  # noqa: PLC0415
+    parsed = parse_bus_url(url)
+    if isinstance(parsed, FileUrl):
+        from baqup_agent.controller.observe_file import FileObserver
 
-        return FileObserver(file_bus_path(url, job_id), job_id)
-    # redis takes long to import, and a file bus needs none of it
-    from baqup_agent.controller.observe_redis import RedisObserver  # noqa: PLC0415
+        return FileObserver(parsed.directory / f"{job_id}.jsonl", job_id)
+    from baqup_agent.controller.observe_redis import RedisObserver
 
-    return RedisObserver(url, key_prefix=key_prefix, job_id=job_id)
-
-
-def file_bus_path(url: str, job_id: str) -> Path:
-    """Return the file in which a ``file:`` bus keeps a job's messages.
-
-    Raises:
-        BusRefused: the URL has a host or no absolute path.
-    """
-    parts = urlsplit(url)
-    path = unquote(parts.path)
-    if parts.netloc not in ("", "localhost") or not path.startswith("/"):
-        raise BusRefused(f"the bus URL {url!r} names no local folder; write file:///absolute/path")
-    return Path(path) / f"{job_id}.jsonl"
+    return RedisObserver(parsed, key_prefix=key_prefix, job_id=job_id)
 
 
 def decode_message(raw: bytes, job_id: str) -> Message | None:
     """Return the message that a JSON text holds; None if it is none about this job."""
     try:
-        message = json.loads(raw)
+        message = json.loads(raw, parse_constant=_no_number)
     except (ValueError, RecursionError):
         return None
     return message if is_message(message, job_id) else None
+
+
+def _no_number(word: str) -> NoReturn:
+    raise ValueError(f"{word} is not a number of JSON")
 
 
 def is_message(value: object, job_id: str) -> bool:
@@ -93,4 +80,4 @@ def is_message(value: object, job_id: str) -> bool:
     if not isinstance(value, dict):
         return False
     kind = value.get("type")
-    return isinstance(kind, str) and kind in KINDS and value.get("job_id") == job_id
+    return isinstance(kind, str) and kind in PLACES and value.get("job_id") == job_id

@@ -65,7 +65,9 @@ class LineBuffer:
             lines, self._lines = self._lines, deque()
             dropped, self._dropped = self._dropped, 0
             self._bytes = 0
-        shown = [OutputLine(stream, raw.decode("utf-8", "backslashreplace")) for stream, raw in lines]
+        shown = [
+            OutputLine(stream, raw.decode("utf-8", "backslashreplace")) for stream, raw in lines
+        ]
         return shown, dropped
 
 

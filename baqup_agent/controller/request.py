@@ -15,7 +15,6 @@ it watches exactly what the agent was told.
 from __future__ import annotations
 
 import json
-import os
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
@@ -155,7 +154,7 @@ def make_plan(request: JobRequest, *, bus_url: str, inherited: Mapping[str, str]
     }
     if not environment.get(_STAGING):
         raise ConfigError(f"no staging directory is given; add --staging DIR or set {_STAGING}")
-    environment[_STAGING] = os.path.abspath(environment[_STAGING])
+    environment[_STAGING] = str(_absolute(Path(environment[_STAGING])))
     return JobPlan(
         agent=request.agent,
         role=request.role,
@@ -190,7 +189,7 @@ def _options(request: JobRequest, from_file: Mapping[str, str]) -> dict[str, str
         staging = _absolute(request.published).parent
     options = {
         _JOB_ID: request.job_id,
-        _STAGING: staging and str(_absolute(staging)),
+        _STAGING: _text(staging),
         "BAQUP_SOURCE_PATH": _text(request.source or request.published),
         "BAQUP_TARGET_PATH": _text(request.target),
         "BAQUP_SOURCE_EXCLUDE": json.dumps(request.excludes) if request.excludes else None,
@@ -206,4 +205,4 @@ def _text(path: Path | None) -> str | None:
 
 def _absolute(path: Path) -> Path:
     # Not resolve(): what a link means is the agent's decision (Contract §7).
-    return Path(os.path.abspath(path))
+    return path.absolute()

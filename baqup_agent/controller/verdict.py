@@ -147,7 +147,7 @@ def _contradictions(facts: Facts, code: int) -> Iterator[str]:
 
 def _broken_promises(facts: Facts, code: ExitCode) -> Iterator[str]:
     if facts.manifest is None:
-        found = "; ".join(facts.problems[:3]) or "there is no manifest"
+        found = "what is published does not verify" if facts.problems else "there is no manifest"
         yield f"exit code {code} promises a valid manifest, but {found}"
     elif facts.manifest_is_older:
         yield f"exit code {code} promises a manifest, but the one there is from an earlier run"
@@ -164,7 +164,7 @@ def _broken_failure(facts: Facts, code: int) -> Iterator[str]:
     if status is not None and status != RunStatus.FAILED:
         yield f"exit code {code} and status {status!r} do not agree"
     if status is None and code not in _DELIBERATE:
-        yield f"it ended with exit code {code} without a status: no agent that runs ends like that"
+        yield f"exit code {code} without a status: it may be the interpreter's or a shell's own"
     if facts.manifest is not None and not facts.manifest_is_older:
         yield f"exit code {code} says that there is no usable backup, but a valid one is published"
 

@@ -14,8 +14,8 @@ from baqup_agent.bus.heartbeat import Vitals
 from baqup_agent.bus.messages import Intent
 from baqup_agent.clock import Clock, SystemClock, timestamp
 from baqup_agent.config.settings import Settings
-from baqup_agent.contract import EVENT_CODES, LogLevel, Role
-from baqup_agent.errors import JobCancelled, classify
+from baqup_agent.contract import Role
+from baqup_agent.errors import JobCancelled, classify, describe
 from baqup_agent.job.cancellation import CancellationToken
 from baqup_agent.job.components import Component, Components
 from baqup_agent.job.configuration import Configuration
@@ -83,6 +83,7 @@ class Job:
             JobCancelled: the job must stop.
         """
         self.cancellation.check()
+        self._vitals.last_progress_at = timestamp(self._clock.now())
         self._progress.update(
             percent_complete=percent_complete,
             bytes_processed=bytes_processed,
@@ -125,19 +126,18 @@ class Job:
         Args:
             code: upper-case words, the contract's own or the agent's.
             severity: a log level's word; by default the contract's for the code, else ``info``.
-            message: one line.
+            message: one line; by default what the code means.
             path: what it is about; a few are kept as samples.
 
         Raises:
             JobCancelled: the job must stop.
-            ValueError: the severity is no level's word, or the code no such name.
+            InternalError: the code or the severity is malformed.
         """
         self.cancellation.check()
-        default = EVENT_CODES[code].severity if code in EVENT_CODES else "info"
         self._events.add(
             code,
-            severity=LogLevel.parse(severity or default).word,
-            message=message,
+            severity=severity,
+            message=message or None,
             path=None if path is None else os.fsdecode(path),
         )
 
@@ -240,8 +240,9 @@ class Job:
         ).call(function, on)
 
     def _tell_retry(self, attempt: int, error: BaseException) -> None:
-        self.event("CONNECTION_RETRY", message=f"attempt {attempt} failed: {classify(error).message}")
-        self.log.warn("trying again", attempt=attempt, error=classify(error).message)
+        reason = describe(error)
+        self.event("CONNECTION_RETRY", message=f"attempt {attempt} failed: {reason}")
+        self.log.warn("trying again", attempt=attempt, reason=reason)
 
     def touch(self) -> None:
         """Note that the work is alive, where there is nothing to count."""

@@ -205,9 +205,7 @@ class _Feeder:
 
 
 @contextlib.contextmanager
-def _limited(
-    child: subprocess.Popen[bytes], timeout_s: float | None
-) -> Iterator[threading.Event]:
+def _limited(child: subprocess.Popen[bytes], timeout_s: float | None) -> Iterator[threading.Event]:
     """Kill the child's group after ``timeout_s``; the event tells whether that was done."""
     expired = threading.Event()
     if timeout_s is None:

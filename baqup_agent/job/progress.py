@@ -19,12 +19,12 @@ class Progress:
     """The latest progress of a job.
 
     Args:
-        publish: takes the members of a progress message; called at most every
+        publish: takes the members of a progress message as keywords; called at most every
             `PUBLISH_EVERY_S` seconds, and by `flush`.
         clock: times the pauses between them.
     """
 
-    def __init__(self, publish: Callable[[dict[str, Any]], None], clock: Clock) -> None:
+    def __init__(self, publish: Callable[..., object], clock: Clock) -> None:
         self._publish = publish
         self._clock = clock
         self._lock = threading.Lock()
@@ -69,4 +69,4 @@ class Progress:
 
     def _send(self) -> None:
         self._published = dict(self._members)
-        self._publish(self._published)
+        self._publish(**self._published)

@@ -60,11 +60,12 @@ class Retry:
             reraise=True,
         )
         try:
-            return retrying(self._timed, function)
+            result: T = retrying(self._timed, function)
         except on as error:
             failure = classify(error)
             failure.attempts = tuple(self._attempts)
             raise failure from failure.__cause__
+        return result
 
     def _timed(self, function: Callable[[], T]) -> T:
         began_s, began_at = self.clock.monotonic(), self.clock.now()

@@ -54,12 +54,9 @@ class Logger(LeveledLog):
     ) -> None:
         from loguru import logger as loguru_logger
 
-        self.job_id = job_id
         self.agent_id = agent_id
-        self.level = level if isinstance(level, LogLevel) else LogLevel.parse(level)
-        self.format = format
+        self.adjust(job_id=job_id, level=level, format=format)
         self.redactor = redactor or Redactor()
-        self._render = _RENDERERS[format]
         self._stream = stream or sys.stderr
         self._capture_all = capture_all
         self._loguru = loguru_logger
@@ -74,6 +71,13 @@ class Logger(LeveledLog):
             diagnose=False,  # it would print local variables, secrets among them
             catch=False,
         )
+
+    def adjust(self, *, job_id: str, level: LogLevel | str, format: str) -> None:  # noqa: A002
+        """Take over what the configuration says, once it has been read."""
+        self.job_id = job_id
+        self.level = level if isinstance(level, LogLevel) else LogLevel.parse(level)
+        self.format = format
+        self._render = _RENDERERS[format]
 
     def log(self, level: LogLevel, message: str, context: Mapping[str, object]) -> None:
         """Log at any level."""

@@ -1,1 +1,1 @@
-
+"""Staging: artifacts, their manifest, publication and verification (Contract §4)."""

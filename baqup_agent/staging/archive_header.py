@@ -9,6 +9,7 @@ everywhere: a name that is no UTF-8 is legal on disk, and tar programs take it a
 from __future__ import annotations
 
 import zlib
+from functools import lru_cache
 from struct import Struct
 
 from baqup_agent.security.member import MODE_MASK, Kind, Member
@@ -23,10 +24,11 @@ _ID_LIMIT = 8**7
 _SIZE_LIMIT = 8**11
 _NS = 10**9
 
-# name, mode, uid, gid, size, mtime, checksum, type, link, magic and version, the owner's and the
-# group's names (left empty: numbers are exact, names belong to one machine), two device numbers,
-# prefix; short values are filled up with zero bytes.
-_LAYOUT = Struct("100s8s8s8s12s12s8sc100s8s32s32s8s8s155s12x")
+# name, numbers (mode, uid, gid, size, mtime), checksum, type, link, magic and version, the owner's
+# and the group's names (left empty: numbers are exact, names belong to one machine), two device
+# numbers, prefix; short values are filled up with zero bytes.
+_LAYOUT = Struct("100s48s8sc100s8s64x8s8s155s12x")
+_NUMBERS = b"%07o\0%07o\0%07o\0%011o\0%011o"
 _MAGIC = b"ustar\00000"
 _NO_DEVICE = b"0000000"
 _BLANK_CHECKSUM = b" " * 8
@@ -54,18 +56,12 @@ def header(member: Member) -> bytes:
     if fraction or not 0 <= seconds < _SIZE_LIMIT:
         records.append(_record(b"mtime", _decimal(member.mtime_ns)))
         seconds = min(max(seconds, 0), _SIZE_LIMIT - 1)
-    block = _block(
-        member.kind.value,
-        rest,
-        prefix,
-        link,
-        size=size,
-        mode=member.mode & MODE_MASK,
-        uid=uid,
-        gid=gid,
-        mtime_s=seconds,
-    )
-    return _pax(b"".join(records)) + block if records else block
+    numbers = (member.mode & MODE_MASK, uid, gid, size, seconds)
+    block = _block(member.kind.value, rest, prefix, link, numbers)
+    if not records:
+        return block
+    extended = b"".join(records)
+    return b"%b%b%b%b" % (_pax_block(len(extended)), extended, padding(len(extended)), block)
 
 
 def padding(size: int) -> bytes:
@@ -115,35 +111,23 @@ def _record(key: bytes, value: bytes) -> bytes:
     return b"%d%b" % (length, body)
 
 
-def _pax(records: bytes) -> bytes:
-    return _block(_PAX_TYPE, _PAX_NAME, size=len(records)) + records + padding(len(records))
+@lru_cache(maxsize=1024)
+def _pax_block(size: int) -> bytes:
+    """Return the header of an extended header of ``size`` bytes; few sizes ever occur."""
+    return _block(_PAX_TYPE, _PAX_NAME, b"", b"", (0o644, 0, 0, size, 0))
 
 
 def _block(
-    kind: bytes,
-    name: bytes,
-    prefix: bytes = b"",
-    link: bytes = b"",
-    *,
-    size: int,
-    mode: int = 0o644,
-    uid: int = 0,
-    gid: int = 0,
-    mtime_s: int = 0,
+    kind: bytes, name: bytes, prefix: bytes, link: bytes, numbers: tuple[int, int, int, int, int]
 ) -> bytes:
+    """Return one header block; ``numbers`` are mode, uid, gid, size and mtime in seconds."""
     block = _LAYOUT.pack(
         name,
-        b"%07o" % mode,
-        b"%07o" % uid,
-        b"%07o" % gid,
-        b"%011o" % size,
-        b"%011o" % mtime_s,
+        _NUMBERS % numbers,
         _BLANK_CHECKSUM,
         kind,
         link,
         _MAGIC,
-        b"",
-        b"",
         _NO_DEVICE,
         _NO_DEVICE,
         prefix,

@@ -16,8 +16,7 @@ from baqup_agent.staging.members import Members
 #: Bytes of the longest file name that filesystems take.
 _NAME_BYTES = 255
 
-#: The first character of what is not a printable one, and ends the run of ASCII's controls.
-_FIRST_PRINTABLE = " "
+_CONTROL = re.compile("[\x00-\x1f]")
 
 
 @frozen
@@ -61,7 +60,7 @@ class Artifact:
         Raises:
             VerificationFailed: a member is missing or breaks its rule.
         """
-        members = Members(wire, where)
+        members = Members(wire, where, {"compression": "none", "encrypted": False})
         checksum = Members(members.value("checksum"), members.place("checksum"))
         checksum.only("algorithm", "value")
         algorithm = checksum.one_of("algorithm", ALGORITHMS)
@@ -73,8 +72,8 @@ class Artifact:
             checksum_value=checksum.match(
                 "value", re.compile(f"[0-9a-f]{{{digits}}}"), f"{digits} lower-case hex digits"
             ),
-            compression=members.one_of("compression", CODECS) if "compression" in members else "none",
-            encrypted=members.flag("encrypted") if "encrypted" in members else False,
+            compression=members.one_of("compression", CODECS),
+            encrypted=members.flag("encrypted"),
         )
 
 
@@ -95,7 +94,7 @@ def broken_rule(name: str) -> str | None:
     rules = {
         "a name must not be empty": not name,
         "a name must not contain '/'": "/" in name,
-        "a name must not contain control characters": any(c < _FIRST_PRINTABLE for c in name),
+        "a name must not contain control characters": _CONTROL.search(name),
         "a name must not begin with '.'": name.startswith("."),
         f"{MANIFEST_NAME!r} is the name of the manifest": name == MANIFEST_NAME,
         f"a name has at most {_NAME_BYTES} bytes": size > _NAME_BYTES,

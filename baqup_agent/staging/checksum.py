@@ -49,7 +49,7 @@ def new_hash(algorithm: str) -> Hasher:
 
 def _blake3() -> Hasher:
     try:
-        from blake3 import blake3  # noqa: PLC0415  optional, and rarely asked for
+        from blake3 import blake3
     except ImportError as error:
         raise ConfigError(
             "the checksum algorithm 'blake3' needs a package that is not installed; "

@@ -47,6 +47,14 @@ class Encoder(Protocol):
         ...
 
 
+class EncoderFactory(Protocol):
+    """Makes an encoder."""
+
+    def __call__(self, level: int, *, large: bool) -> Encoder:
+        """Return one for content that is compressed at ``level`` and is ``large`` or not."""
+        ...
+
+
 @frozen
 class Codec:
     """One way to store an artifact.
@@ -56,7 +64,7 @@ class Codec:
         suffix: what it appends to the name of an artifact.
         levels: the levels that it knows.
         default_level: the level where none was chosen for it.
-        encoder: makes a compressor from a level and whether the content is large.
+        encoder: makes a compressor.
         opener: makes the stream of decompressed bytes of an open file.
         module: what must be importable; None if nothing.
         extra: the extra of this package that installs it; None if it always is.
@@ -66,7 +74,7 @@ class Codec:
     suffix: str
     levels: range
     default_level: int
-    encoder: Callable[[int, bool], Encoder]
+    encoder: EncoderFactory
     opener: Callable[[BinaryIO], BinaryIO]
     module: str | None = None
     extra: str | None = None
@@ -85,7 +93,9 @@ class Codec:
 
     def level(self, settings: ArtifactSettings) -> int:
         """The configured level if it was meant for this codec, else the codec's own."""
-        return settings.compression_level if settings.compression == self.name else self.default_level
+        return (
+            settings.compression_level if settings.compression == self.name else self.default_level
+        )
 
 
 def codec_named(name: str) -> Codec:
@@ -156,13 +166,25 @@ class _Lz4:
         return header
 
 
-def _zstd_encoder(level: int, large: bool) -> Encoder:  # noqa: FBT001  a column of the table
+def _zstd_encoder(level: int, *, large: bool) -> Encoder:
     zstd = import_module(_ZSTD_MODULE)
     parameter = zstd.CompressionParameter
     options = {parameter.compression_level: level, parameter.checksum_flag: 1}
     if large and (os.cpu_count() or 1) > 1:
         options |= {parameter.nb_workers: _ZSTD_WORKERS, parameter.job_size: _ZSTD_JOB_BYTES}
     return cast("Encoder", zstd.ZstdCompressor(options=options))
+
+
+def _gzip_encoder(level: int, *, large: bool) -> Encoder:  # noqa: ARG001  a column of the table
+    return zlib.compressobj(level, zlib.DEFLATED, _GZIP_WINDOW)
+
+
+def _lz4_encoder(level: int, *, large: bool) -> Encoder:  # noqa: ARG001  a column of the table
+    return _Lz4(level)
+
+
+def _plain_encoder(level: int, *, large: bool) -> Encoder:  # noqa: ARG001  a column of the table
+    return _Plain()
 
 
 def _zstd_opener(file: BinaryIO) -> BinaryIO:
@@ -194,7 +216,7 @@ CODECS = {
         suffix=".gz",
         levels=range(10),
         default_level=6,
-        encoder=lambda level, _large: zlib.compressobj(level, zlib.DEFLATED, _GZIP_WINDOW),
+        encoder=_gzip_encoder,
         opener=_gzip_opener,
     ),
     "lz4": Codec(
@@ -202,7 +224,7 @@ CODECS = {
         suffix=".lz4",
         levels=range(-7, 13),
         default_level=0,
-        encoder=lambda level, _large: _Lz4(level),
+        encoder=_lz4_encoder,
         opener=_lz4_opener,
         module="lz4.frame",
         extra="lz4",
@@ -212,7 +234,7 @@ CODECS = {
         suffix="",
         levels=range(0),
         default_level=0,
-        encoder=lambda _level, _large: _Plain(),
+        encoder=_plain_encoder,
         opener=lambda file: file,
     ),
 }

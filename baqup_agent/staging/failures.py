@@ -47,9 +47,7 @@ def failure(kind: type[_Kind], action: str, path: str | os.PathLike[str], error:
 
 
 @contextmanager
-def translated(
-    kind: type[BaqupError], action: str, path: str | os.PathLike[str]
-) -> Iterator[None]:
+def translated(kind: type[BaqupError], action: str, path: str | os.PathLike[str]) -> Iterator[None]:
     """Turn an OSError of the block into an error of ``kind``; see `failure`."""
     try:
         yield

@@ -91,11 +91,10 @@ class Manifest:
         Raises:
             VerificationFailed: a member is missing or breaks its rule.
         """
-        members = Members(wire)
+        members = Members(wire, defaults={"source_metadata": {}})
         members.one_of("version", [CONTRACT_VERSION])
         job_id = members.text("job_id")
         members.require("job_id", "a UUID", holds=is_job_id(job_id))
-        metadata = members.value("source_metadata") if "source_metadata" in members else {}
         return cls(
             job_id=job_id,
             agent=members.text("agent"),
@@ -103,7 +102,7 @@ class Manifest:
             created_at=members.timestamp("created_at"),
             artifacts=_read_artifacts(members),
             agent_version=members.text("agent_version") if "agent_version" in members else None,
-            source_metadata=dict(Members(metadata, "source_metadata")),
+            source_metadata=members.object("source_metadata"),
         )
 
     @classmethod
@@ -125,7 +124,9 @@ class Manifest:
 
 def _read_artifacts(members: Members) -> tuple[Artifact, ...]:
     wire = members.value("artifacts")
-    members.require("artifacts", "a list of at least one", holds=isinstance(wire, list) and wire)
+    members.require(
+        "artifacts", "a list of at least one", holds=isinstance(wire, list) and bool(wire)
+    )
     artifacts = tuple(
         Artifact.from_wire(item, f"artifacts[{index}]") for index, item in enumerate(wire)
     )
@@ -163,11 +164,11 @@ def _decode(content: bytes) -> object:
 
 
 def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    members = dict(pairs)
-    if len(members) < len(pairs):
-        keys = [key for key, _ in pairs]
-        repeated = next(key for key in keys if keys.count(key) > 1)
-        raise ValueError(f"the member {shown(repeated)} stands twice in one object")
+    members: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in members:
+            raise ValueError(f"the member {shown(key)} stands twice in one object")
+        members[key] = value
     return members
 
 
@@ -192,7 +193,7 @@ def encode(wire: Mapping[str, Any], what: str, *, indent: int | None = None) -> 
             allow_nan=False,
             indent=indent,
             separators=separators,
-            default=os.fspath,
+            default=os.fsdecode,
         )
     except (TypeError, ValueError, RecursionError) as error:
         raise InternalError(

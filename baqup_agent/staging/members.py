@@ -24,16 +24,19 @@ class Members:
     Args:
         wire: what the JSON held.
         where: the object's place in the document, for instance ``artifacts[0]``; empty at the top.
+        defaults: members that need not be there.
 
     Raises:
         VerificationFailed: the value is no object.
     """
 
-    def __init__(self, wire: object, where: str = "") -> None:
+    def __init__(
+        self, wire: object, where: str = "", defaults: Mapping[str, Any] | None = None
+    ) -> None:
         self._where = where
         if not isinstance(wire, Mapping):
             raise VerificationFailed(f"{where or 'it'} is {shown(wire)}; it must be an object")
-        self._wire: Mapping[str, Any] = wire
+        self._wire: Mapping[str, Any] = {**(defaults or {}), **wire}
 
     def __contains__(self, key: str) -> bool:
         return key in self._wire
@@ -69,9 +72,7 @@ class Members:
 
     def timestamp(self, key: str) -> str:
         """Return a moment, as the text that it is."""
-        return self.match(
-            key, _TIMESTAMP, "a time in UTC such as 2026-01-15T03:04:41.218043Z"
-        )
+        return self.match(key, _TIMESTAMP, "a time in UTC such as 2026-01-15T03:04:41.218043Z")
 
     def one_of(self, key: str, allowed: Iterable[str]) -> str:
         """Return a text that is one of those allowed."""
@@ -95,6 +96,12 @@ class Members:
         value = self.value(key)
         self.require(key, "true or false", holds=isinstance(value, bool))
         return bool(value)
+
+    def object(self, key: str) -> dict[str, Any]:
+        """Return an object, whatever its members."""
+        value = self.value(key)
+        self.require(key, "an object", holds=isinstance(value, dict))
+        return dict(value)
 
     def only(self, *keys: str) -> None:
         """Fail on a member beside those named."""

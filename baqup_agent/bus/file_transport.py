@@ -1,0 +1,120 @@
+"""A bus without a server: each job's messages as JSON Lines in one file.
+
+[SDK] ``file:///dir`` appends every message, as one compact line, to ``{dir}/{job_id}.jsonl``. The
+latest line of a kind is what the hash of a Redis bus would hold.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+from pathlib import Path
+
+from baqup_agent.bus.encoding import to_json
+from baqup_agent.bus.outage import BusUnavailable
+from baqup_agent.bus.supersession import Supersession
+from baqup_agent.bus.topology import Wire
+from baqup_agent.bus.url import FileUrl
+from baqup_agent.errors import BusRefused, describe
+
+#: Errors of the file system that configuration has to put right.
+_CONFIGURATION = frozenset(
+    {
+        errno.EACCES,
+        errno.EISDIR,
+        errno.ELOOP,
+        errno.ENAMETOOLONG,
+        errno.ENOENT,
+        errno.ENOTDIR,
+        errno.EPERM,
+        errno.EROFS,
+    }
+)
+
+
+class FileTransport:
+    """Appends messages to ``{directory}/{job_id}.jsonl``.
+
+    Args:
+        url: names the directory, which is created if its parent exists.
+        job_id: names the file.
+    """
+
+    def __init__(self, url: FileUrl, job_id: str) -> None:
+        if "/" in job_id or "\0" in job_id or job_id in {"", ".", ".."}:
+            raise BusRefused(
+                f"the file bus cannot name a file after job id {job_id!r}; BAQUP_JOB_ID is a UUID"
+            )
+        self._directory = url.directory
+        self._path = url.directory / f"{job_id}.jsonl"
+        self._written = Supersession()
+        self._fd: int | None = None
+
+    @property
+    def display(self) -> str:
+        """The file that messages are written to."""
+        return str(self._path)
+
+    def connect(self) -> None:
+        """Open the file, creating it and its directory.
+
+        Raises:
+            BusRefused: the directory or the file cannot be used.
+            BusUnavailable: there is trouble that may pass, such as a full disk.
+        """
+        self.close()
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+        try:
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(self._directory)  # noqa: PTH102  exist_ok of pathlib hides a plain file
+            self._fd = os.open(self._path, flags, 0o644)
+        except OSError as error:
+            raise _translate(error, self._directory) from error
+
+    def send(self, message: Wire) -> None:
+        """Append one line.
+
+        Raises:
+            BusUnavailable: the line could not be written whole; nothing of it is left.
+        """
+        if self._fd is None:
+            raise BusUnavailable(f"{self._path} is not open")
+        if self._written.stale(message):
+            return
+        append_line(self._fd, to_json(message).encode() + b"\n", self._path)
+        self._written.note(message)
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
+
+
+def append_line(fd: int, line: bytes, path: Path) -> None:
+    """Append ``line`` to a file opened for appending: all of it or, on failure, nothing.
+
+    Raises:
+        BusUnavailable: it could not be written.
+    """
+    size_bytes = os.fstat(fd).st_size
+    written_bytes = 0
+    try:
+        while written_bytes < len(line):
+            written_bytes += os.write(fd, line[written_bytes:])
+    except OSError as error:
+        if written_bytes:
+            with contextlib.suppress(OSError):
+                os.ftruncate(fd, size_bytes)
+        raise BusUnavailable(f"{path} cannot be written: {describe(error)}") from error
+
+
+def _translate(error: OSError, directory: Path) -> Exception:
+    if error.errno not in _CONFIGURATION:
+        return BusUnavailable(f"{directory} cannot be used: {describe(error)}")
+    return BusRefused(
+        f"the bus directory {directory} of BAQUP_BUS_URL cannot be used: {error.strerror}; "
+        "name a writable directory whose parent exists",
+        suggestions=[f"create {directory} and make it writable for this user"],
+    )

@@ -1,0 +1,30 @@
+"""Which messages say nothing new: for transports that cannot ask a server (Contract §3)."""
+
+from __future__ import annotations
+
+from baqup_agent.bus.topology import PLACES, Wire, topic
+
+
+class Supersession:
+    """Remembers what was delivered, so that no stale or repeated message is delivered again."""
+
+    def __init__(self) -> None:
+        self._latest: dict[str, str] = {}
+        self._numbers: dict[tuple[str, str], int] = {}
+
+    def stale(self, message: Wire) -> bool:
+        """Whether a newer message of its kind, or the very same one, was delivered before."""
+        if PLACES[message["type"]].structure == "stream":
+            return bool(message["seq"] <= self._numbers.get(_producer(message), 0))
+        return bool(message["timestamp"] < self._latest.get(topic(message), ""))
+
+    def note(self, message: Wire) -> None:
+        """Remember that ``message`` was delivered."""
+        if PLACES[message["type"]].structure == "stream":
+            self._numbers[_producer(message)] = message["seq"]
+        else:
+            self._latest[topic(message)] = message["timestamp"]
+
+
+def _producer(message: Wire) -> tuple[str, str]:
+    return topic(message), message["agent_id"]

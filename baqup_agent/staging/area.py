@@ -1,0 +1,300 @@
+"""Staging: where one job's artifacts come into being and are published from (Contract §4)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+from baqup_agent.config.settings import ArtifactSettings
+from baqup_agent.errors import InternalError, NoArtifact, OutputError
+from baqup_agent.observability.sink import LogSink
+from baqup_agent.staging.artifact import Artifact, broken_rule, check_name
+from baqup_agent.staging.checksum import new_hash
+from baqup_agent.staging.codec import CODECS, Codec, check_level, choose
+from baqup_agent.staging.directory import JobDirectory
+from baqup_agent.staging.job_id import check_job_id
+from baqup_agent.staging.manifest import Manifest
+from baqup_agent.staging.orphan import write_orphan_status
+from baqup_agent.staging.part import PartFile
+from baqup_agent.staging.publication import Publication
+from baqup_agent.staging.writer import ArtifactWriter, Format
+
+
+def _go_on() -> None:
+    """Ask for nothing: the check of a job that cannot be cancelled."""
+
+
+def _unheard(asked: str, used: str) -> None:
+    """Tell nobody of a fallback."""
+
+
+class Staging:
+    """The staging area of one job.
+
+    The order of calls is `prepare`, any number of `artifact`, `publish`, `close`. Artifacts may be
+    written by several threads at once, each artifact by one.
+
+    Args:
+        root: the root of staging.
+        job_id: the job's UUID.
+        settings: the form of artifacts.
+        log: takes what is worth a line.
+        check: called on each write to an artifact; raises when the job must stop.
+        on_fallback: told the algorithm that was asked for and the one used instead.
+
+    Raises:
+        ConfigError: the job id is no UUID.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        job_id: str,
+        settings: ArtifactSettings,
+        *,
+        log: LogSink,
+        check: Callable[[], None] = _go_on,
+        on_fallback: Callable[[str, str], None] = _unheard,
+    ) -> None:
+        self._root = root
+        self._job_id = check_job_id(job_id)
+        self._settings = settings
+        self._log = log.bind("staging")
+        self._check = check
+        self._on_fallback = on_fallback
+        self._lock = Lock()
+        self._job: JobDirectory | None = None
+        self._publication: Publication | None = None
+        self._open: dict[str, ArtifactWriter | None] = {}
+        self._sealed: dict[str, tuple[PartFile, Artifact]] = {}
+
+    @property
+    def directory(self) -> Path:
+        """The job's directory, in which artifacts appear when they are published."""
+        return self._root / self._job_id
+
+    @property
+    def artifacts(self) -> tuple[Artifact, ...]:
+        """The sealed artifacts, in the order in which they were sealed."""
+        with self._lock:
+            return tuple(artifact for _, artifact in self._sealed.values())
+
+    @property
+    def open_writers(self) -> tuple[str, ...]:
+        """The names of artifacts that are being written."""
+        with self._lock:
+            return tuple(self._open)
+
+    @property
+    def published(self) -> bool:
+        """Whether the manifest is visible; may be asked from any thread."""
+        return self._publication is not None and self._publication.visible
+
+    def prepare(self) -> None:
+        """Check the settings and make the directories; see `JobDirectory.prepare`.
+
+        Raises:
+            ConfigError: an algorithm is not available, or the level is not one of its own.
+            OutputError: the directories cannot be made or used.
+            AlreadyPublished: an earlier attempt published this job.
+        """
+        check_level(self._settings)
+        new_hash(self._settings.checksum_algorithm)
+        self._job = JobDirectory.prepare(self._root, self._job_id, self._log)
+
+    def artifact(self, name: str, *, compress: bool | str | None = None) -> ArtifactWriter:
+        """Begin an artifact; use the result as a context manager.
+
+        Args:
+            name: its plain name; the suffix of the compression is appended.
+            compress: None for the configured compression, False for none, True for the configured
+                one or zstd where none is, or the name of an algorithm.
+
+        Raises:
+            InternalError: the name breaks a rule (``ARTIFACT_NAME_INVALID``), is in use already
+                (``ARTIFACT_DUPLICATE``), or the algorithm is unknown; or it is too late.
+            OutputError: its file cannot be created.
+        """
+        job = self._writable()
+        codec = self._codec(compress)
+        filename = _suffixed(check_name(name), codec)
+        self._reserve(filename)
+        try:
+            algorithm = self._settings.checksum_algorithm
+            part = _create(job, filename, algorithm)
+            form = Format(codec, codec.level(self._settings), algorithm)
+            writer = ArtifactWriter(
+                part, form, log=self._log, check=self._check, settle=self._settler(part)
+            )
+        except BaseException:
+            self._release(filename)
+            raise
+        with self._lock:
+            self._open[filename] = writer
+        return writer
+
+    def discard(self, filename: str) -> None:
+        """Remove a sealed artifact that shall not be published; its name is free again.
+
+        Args:
+            filename: its full name, as in `artifacts`.
+
+        Raises:
+            InternalError: there is no such artifact, or it is too late.
+            IOFailure: its file cannot be removed.
+        """
+        self._writable()
+        with self._lock:
+            part, _ = self._sealed.pop(filename, (None, None))
+        if part is None:
+            raise InternalError(
+                f"there is no sealed artifact {filename!r} to discard; "
+                f"sealed are: {_listed(self._sealed)}"
+            )
+        part.remove()
+
+    def publish(self, manifest: Manifest) -> Path:
+        """Publish every sealed artifact, the manifest last; see `baqup_agent.staging.publication`.
+
+        Args:
+            manifest: must list exactly the sealed artifacts of this job.
+
+        Returns:
+            The job's directory.
+
+        Raises:
+            NoArtifact: nothing was sealed.
+            InternalError: an artifact is still open, the manifest is not this job's, or this is
+                the second call.
+            OutputError: the manifest's file cannot be created.
+            IOFailure: a step failed; `published` tells whether it came too late to matter.
+        """
+        job = self._writable()
+        self._require_complete(manifest)
+        content = manifest.to_bytes()
+        self._publication = Publication(job, self._log)
+        self._publication.write_manifest(content)
+        self._publication.move([artifact.filename for artifact in manifest.artifacts])
+        self._log.info("artifacts published", path=str(self.directory), artifacts=len(self._sealed))
+        return self.directory
+
+    def remove(self) -> None:
+        """Delete this job's ``.staging``, nothing else; for a job that failed.
+
+        Raises:
+            IOFailure: something in it cannot be deleted.
+        """
+        if self._job is not None and not self.published:
+            self._leave_writers()
+            self._job.remove_staging()
+
+    def write_orphan_status(self, message: Mapping[str, Any]) -> Path:
+        """Leave the status in the job's directory; see `baqup_agent.staging.orphan`."""
+        return write_orphan_status(self._root, self._job_id, message)
+
+    def close(self) -> None:
+        """Close what is open and let go of the job; everything stays on disk."""
+        self._leave_writers()
+        if self._job is not None:
+            self._job.close()
+
+    def _writable(self) -> JobDirectory:
+        if self._job is None or self._job.fd < 0:
+            raise InternalError("staging is not prepared; it is from the state 'running' on")
+        if self._publication is not None:
+            raise InternalError("staging was published already; it takes nothing more")
+        return self._job
+
+    def _codec(self, compress: bool | str | None) -> Codec:  # noqa: FBT001  part of the API
+        configured = self._settings.compression
+        if compress is None:
+            asked = configured
+        elif compress is True:
+            asked = configured if configured != "none" else "zstd"
+        else:
+            asked = compress or "none"
+        if asked not in CODECS:
+            raise InternalError(
+                f"compress={asked!r} names no compression; use one of {', '.join(CODECS)}"
+            )
+        codec, fallback = choose(asked)
+        if fallback:
+            self._log.info("compression not available", asked=asked, used=codec.name)
+            self._on_fallback(asked, codec.name)
+        return codec
+
+    def _reserve(self, filename: str) -> None:
+        with self._lock:
+            if filename in self._open or filename in self._sealed:
+                raise _duplicate(filename)
+            self._open[filename] = None
+
+    def _release(self, filename: str) -> None:
+        with self._lock:
+            self._open.pop(filename, None)
+
+    def _settler(self, part: PartFile) -> Callable[[ArtifactWriter, Artifact | None], None]:
+        def settle(writer: ArtifactWriter, artifact: Artifact | None) -> None:
+            with self._lock:
+                self._open.pop(writer.name, None)
+                if artifact is not None:
+                    self._sealed[writer.name] = (part, artifact)
+
+        return settle
+
+    def _require_complete(self, manifest: Manifest) -> None:
+        if self.open_writers:
+            raise InternalError(
+                f"these artifacts are not finished: {_listed(self.open_writers)}; "
+                "leave their 'with' blocks before the job completes"
+            )
+        if not self.artifacts:
+            raise NoArtifact("no artifact was written; write at least one, even an empty one")
+        if manifest.job_id != self._job_id or set(manifest.artifacts) != set(self.artifacts):
+            raise InternalError(
+                f"the manifest lists {_listed(a.filename for a in manifest.artifacts)} of job "
+                f"{manifest.job_id!r}; it must list {_listed(self._sealed)} of job {self._job_id!r}"
+            )
+
+    def _leave_writers(self) -> None:
+        with self._lock:
+            writers, self._open = self._open, {}
+        for writer in writers.values():
+            if writer is not None:
+                writer.leave()
+
+
+def _suffixed(name: str, codec: Codec) -> str:
+    filename = name + codec.suffix
+    rule = broken_rule(filename)
+    if rule is None:
+        return filename
+    raise InternalError(
+        f"the artifact name {name!r} cannot be used with the suffix {codec.suffix!r}: {rule}; "
+        "choose a shorter one",
+        code="ARTIFACT_NAME_INVALID",
+    )
+
+
+def _create(job: JobDirectory, filename: str, algorithm: str) -> PartFile:
+    try:
+        return PartFile(job, filename, new_hash(algorithm))
+    except OutputError as error:
+        # A filesystem may see one name where we see two, as 'a' and 'A'.
+        if isinstance(error.__cause__, FileExistsError):
+            raise _duplicate(filename) from error
+        raise
+
+
+def _duplicate(filename: str) -> InternalError:
+    return InternalError(
+        f"the artifact {filename!r} exists already; give each artifact a name of its own",
+        code="ARTIFACT_DUPLICATE",
+    )
+
+
+def _listed(names: Any) -> str:
+    return ", ".join(repr(os.fspath(name)) for name in names) or "none"

@@ -1,0 +1,107 @@
+"""The picture of a job, put together from messages in whatever order and form they come."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from baqup_agent.controller.picture import JobPicture
+
+T = "2026-01-15T03:00:0{}.000000Z"
+
+
+def beat(second: int, **members: Any) -> dict[str, Any]:
+    return {"type": "heartbeat", "timestamp": T.format(second), "state": "running", **members}
+
+
+def event(code: str, count: int, **members: Any) -> dict[str, Any]:
+    return {"type": "event", "timestamp": T.format(1), "code": code, "count": count, **members}
+
+
+def picture(*messages: dict[str, Any]) -> JobPicture:
+    result = JobPicture()
+    for number, message in enumerate(messages):
+        result.apply(message, float(number))
+    return result
+
+
+def test_the_latest_heartbeat_counts_by_its_timestamp():
+    """One that arrives late tells nothing of the present."""
+    seen = picture(beat(5, state="completing"), beat(3, state="running"))
+
+    assert seen.state == "completing"
+    assert (seen.beats, seen.last_beat_s, seen.messages) == (1, 0.0, 2)
+
+
+def test_an_intent_lasts_until_a_heartbeat_without_it():
+    """Absent and null both end it."""
+    intent = {"operation": "dump", "expected_duration_seconds": 90, "detail": "shop"}
+    during = picture(beat(1, intent=intent))
+    after = picture(beat(1, intent=intent), beat(2, intent=None))
+
+    assert during.intent is not None
+    assert (during.intent.operation, during.intent.detail) == ("dump", "shop")
+    assert during.intent.expected_s == 90
+    assert after.intent is None
+
+
+def test_counts_of_an_event_are_cumulative():
+    """A repetition that comes late does not lower the count."""
+    seen = picture(
+        event("FILE_CHANGED", 12, severity="warn"),
+        event("FILE_CHANGED", 3, severity="warn"),
+        event("SYMLINK_SKIPPED", 40, severity="info"),
+        event("RESOURCE_LIMIT_EXCEEDED", 1, severity="error"),
+    )
+
+    assert seen.events["FILE_CHANGED"].count == 12
+    assert seen.warnings == {"FILE_CHANGED": 12, "RESOURCE_LIMIT_EXCEEDED": 1}
+
+
+def test_a_timestamp_of_another_width_is_taken_as_it_comes():
+    """Texts of different width have no order, and a third party may write whole seconds."""
+    whole = {"type": "heartbeat", "timestamp": "2026-01-15T03:00:09Z", "state": "completing"}
+    seen = picture(beat(5), whole)
+
+    assert seen.state == "completing"
+
+
+def test_percent_stays_within_its_bounds():
+    """A bar cannot be drawn beyond its ends."""
+    message = {"type": "progress", "timestamp": T.format(1), "percent_complete": 250}
+
+    assert picture(message).percent == 100
+
+
+junk = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=5,
+)
+MEMBERS = [
+    *("timestamp", "state", "substate", "intent", "percent_complete", "bytes_processed"),
+    *("files_processed", "current_file", "estimated_remaining_seconds", "severity", "code"),
+    *("message", "count", "sample_paths", "status"),
+]
+
+
+@given(
+    st.lists(
+        st.builds(
+            lambda kind, members: {**members, "type": kind},
+            st.sampled_from(["heartbeat", "progress", "event", "status"]),
+            st.dictionaries(st.sampled_from(MEMBERS), junk),
+        ),
+        max_size=6,
+    )
+)
+def test_members_of_any_type_are_survived(messages):
+    """What an agent writes is no promise."""
+    seen = picture(*messages)
+
+    assert seen.messages == len(messages)
+    assert seen.state is None or isinstance(seen.state, str)
+    assert seen.percent is None or 0 <= seen.percent <= 100
+    assert all(isinstance(tally.count, int) for tally in seen.events.values())

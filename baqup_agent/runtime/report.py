@@ -27,7 +27,7 @@ def report(
         Whether the bus has confirmed the status.
     """
     run.reported, run.status = True, status
-    members = _members(run, status, exit_code, error)
+    members = members_of(run, status, exit_code, error)
     if run.bus is None:
         return False
     if run.events is not None:
@@ -46,9 +46,10 @@ def report(
     return False
 
 
-def _members(
+def members_of(
     run: RunContext, status: RunStatus, exit_code: ExitCode, error: BaqupError | None
 ) -> dict[str, Any]:
+    """Return what a status says of the run as it stands."""
     return {
         "agent": run.agent.name,
         "agent_version": run.agent.version,

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import faulthandler
-import os
 import traceback
 from functools import partial
-from typing import IO, NoReturn
+from typing import NoReturn
 
 from baqup_agent.agent import Agent
 from baqup_agent.bus.client import new_agent_id
@@ -18,7 +16,7 @@ from baqup_agent.lifecycle.history import Step
 from baqup_agent.lifecycle.machine import Machine
 from baqup_agent.observability.logger import Logger
 from baqup_agent.observability.redaction import Redactor
-from baqup_agent.runtime import failing
+from baqup_agent.runtime import backstop, failing
 from baqup_agent.runtime.context import RunContext
 from baqup_agent.runtime.deadlines import Limit, Watchdog
 from baqup_agent.runtime.descendants import adopt_orphans
@@ -120,6 +118,10 @@ def _limit(run: RunContext, lifecycle: Lifecycle, state: str) -> None:
         seconds = deadline.seconds or need(run.settings, "settings").job.timeout_s
         limit = Limit(state, seconds, _OVERRUN_S)
     run.deadline_s = run.clock.monotonic() + limit.seconds
+    if state == AgentState.RUNNING:
+        backstop.arm(run, limit.seconds + limit.overrun_s)
+    else:
+        backstop.disarm(run)
     need(run.watchdog, "watchdog").enter(limit)
 
 

@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# ruff: noqa: T201  an agent that speaks the contract by hand prints its log lines
 """An agent that knows nothing of the SDK: it speaks the contract by hand, or breaks it on purpose.
 
 Started like any agent, with the role as its argument; the variable BEHAVIOUR names the function
@@ -13,6 +14,7 @@ import subprocess
 import sys
 import time
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -39,7 +41,7 @@ COMPONENTS = {
     ],
 }
 ABORTED = {**ERROR, "code": "ABORTED", "message": "SIGTERM ended the job"}
-sequence = 0
+sequence = count(1)
 
 
 def now() -> str:
@@ -47,10 +49,8 @@ def now() -> str:
 
 
 def message(kind, **members):
-    global sequence
-    sequence += 1
     head = {"type": kind, "job_id": JOB_ID, "agent_id": "stand-in-1", "timestamp": now()}
-    return {**head, "seq": sequence, **members}
+    return {**head, "seq": next(sequence), **members}
 
 
 def say(kind, **members):
@@ -67,7 +67,7 @@ def log(level, text, **context):
     print(json.dumps({**record, "component": "stand_in", "context": context}), file=sys.stderr)
 
 
-def event(code, count=1, severity="warn"):
+def event(code, times=1, severity="warn"):
     say(
         "event",
         severity=severity,
@@ -75,7 +75,7 @@ def event(code, count=1, severity="warn"):
         message="a file was modified",
         first_occurrence=now(),
         last_occurrence=now(),
-        count=count,
+        count=times,
         sample_paths=["./a"],
     )
 
@@ -153,7 +153,7 @@ def talkative():
     beat("running", intent={"operation": "dump", "expected_duration_seconds": 90, "detail": "shop"})
     say("progress", percent_complete=40, bytes_processed=1_300_000, files_processed=3)
     event("FILE_CHANGED")
-    event("FILE_CHANGED", count=12)
+    event("FILE_CHANGED", times=12)
     event("SYMLINK_SKIPPED", severity="info")
     log("info", "an ordinary step")
     log("warn", "slow source", latency_ms=900)
@@ -331,7 +331,8 @@ def garbage():
 
 def leaves_child():
     """Ends while a child of its group runs on."""
-    subprocess.Popen(["sleep", "60"])
+    child = subprocess.Popen(["sleep", "60"])
+    Path(os.environ["CHILD_PID"]).write_text(str(child.pid))
     return success()
 
 

@@ -21,7 +21,7 @@ MANIFEST: dict[str, Any] = {
 }
 
 
-def facts(code: int | None, status: str | None, manifest: str, **changes: Any) -> Facts:
+def facts(code: int | None, status: str | None, manifest: str, /, **changes: Any) -> Facts:
     """Facts of one line of the table; ``manifest`` is ``valid``, ``bad`` or ``none``."""
     message = None if status is None else {"status": status, "exit_code": code}
     base = Facts(

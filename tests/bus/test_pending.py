@@ -1,0 +1,162 @@
+"""The publisher's queue: order, urgency and what is given up when it is full."""
+
+from __future__ import annotations
+
+from baqup_agent.bus.pending import GAPS_S, PendingMessages
+from tests.bus.samples import event, heartbeat, progress, stamp, status
+
+
+def take_all(pending: PendingMessages, now_s: float = 1000.0) -> list[int]:
+    """Settle message after message, each a second after the other, and return their numbers."""
+    taken = []
+    while cell := pending.head(now_s):
+        pending.settle(cell, now_s)
+        taken.append(cell.message.stamp.seq)
+        now_s += 1
+    return taken
+
+
+def test_an_event_is_given_up_when_there_is_no_room() -> None:
+    """The newest of the least grave events goes; what waited longer stays."""
+    pending = PendingMessages(events_max=3)
+    for seq in range(1, 6):
+        pending.put(event(stamp(seq), severity="info"))
+
+    assert take_all(pending) == [1, 2, 3]
+    assert pending.dropped == 2
+
+
+def test_a_graver_event_takes_the_place_of_the_newest_lighter_one() -> None:
+    """An error is worth more than an info, a warning more than an info, an error most."""
+    pending = PendingMessages(events_max=3)
+    for seq, severity in enumerate(["info", "warn", "info", "error", "error", "error"], start=1):
+        pending.put(event(stamp(seq), severity=severity))
+
+    # 4 replaced 3, 5 replaced 1, 6 replaced 2
+    assert take_all(pending) == [4, 5, 6]
+    assert pending.dropped == 3
+
+
+def test_a_lighter_event_never_takes_the_place_of_a_graver_one() -> None:
+    """It is the one that is given up."""
+    pending = PendingMessages(events_max=2)
+    for seq, severity in enumerate(["error", "error", "warn", "error"], start=1):
+        pending.put(event(stamp(seq), severity=severity))
+
+    assert take_all(pending) == [1, 2]
+
+
+def test_a_status_is_always_kept() -> None:
+    """No number of events keeps a status out, nor pushes it out."""
+    pending = PendingMessages(events_max=2)
+    for seq in (1, 2):
+        pending.put(event(stamp(seq), severity="fatal"))
+    pending.put(status(stamp(3)))
+    for seq in (4, 5):
+        pending.put(event(stamp(seq), severity="fatal"))
+
+    assert take_all(pending) == [1, 2, 3]
+
+
+def test_a_message_on_its_way_is_not_given_up() -> None:
+    """An event that may already have been sent keeps its place."""
+    pending = PendingMessages(events_max=1)
+    pending.put(event(stamp(1), severity="info"))
+    on_its_way = pending.head(0)
+    pending.put(event(stamp(2), severity="error"))
+
+    assert pending.head(0) is on_its_way
+    assert pending.dropped == 1
+
+
+def test_a_replaced_message_keeps_waiting_when_its_predecessor_arrives() -> None:
+    """Settling the message that was sent leaves the newer one, which came meanwhile."""
+    pending = PendingMessages()
+    pending.put(heartbeat(stamp(1)))
+    sent = pending.head(0)
+    assert sent is not None
+    pending.put(heartbeat(stamp(2)))
+    pending.settle(sent, 0)
+
+    assert take_all(pending) == [2]
+
+
+def test_progress_waits_out_its_gap_unless_hurried() -> None:
+    """Two reports are a gap apart; a flush does not wait for it."""
+    pending = PendingMessages()
+    pending.put(progress(stamp(1)))
+    first = pending.head(100)
+    assert first is not None
+    pending.settle(first, 100)
+    pending.put(progress(stamp(2)))
+
+    assert pending.head(100) is None
+    assert pending.due_in_s(100) == GAPS_S["progress"]
+    assert pending.head(100 + GAPS_S["progress"]) is not None
+    assert pending.head(100, hurry=True) is not None
+    assert pending.due_in_s(100, hurry=True) == 0
+
+
+def test_a_flood_of_progress_does_not_keep_events_waiting() -> None:
+    """However often progress is replaced, events get their turn."""
+    pending = PendingMessages()
+    pending.put(event(stamp(1)))
+    order = []
+    for seq in range(2, 6):
+        pending.put(progress(stamp(seq)))
+        cell = pending.head(50)
+        assert cell is not None
+        pending.settle(cell, 50)
+        order.append(cell.message.kind)
+        if cell.message.kind == "event":
+            break
+
+    assert order == ["progress", "event"]
+
+
+def test_a_put_tells_whether_there_is_more_to_do() -> None:
+    """Only then is the publisher woken; replacing a waiting report changes nothing."""
+    pending = PendingMessages(events_max=1)
+
+    assert [
+        pending.put(made)
+        for made in (
+            progress(stamp(1)),
+            progress(stamp(2)),
+            heartbeat(stamp(3)),
+            event(stamp(4)),
+            event(stamp(5)),
+            status(stamp(6)),
+        )
+    ] == [True, False, True, True, False, True]
+
+
+def test_it_knows_whether_something_old_still_waits() -> None:
+    """A flush waits for what was put before it, and for nothing after."""
+    pending = PendingMessages()
+    assert not pending.holds_up_to(pending.last_ticket)
+    pending.put(event(stamp(1)))
+    pending.put(heartbeat(stamp(2)))
+    before = pending.last_ticket
+    for _ in range(2):
+        assert pending.holds_up_to(before)
+        cell = pending.head(0)
+        assert cell is not None
+        pending.settle(cell, 0)
+        pending.put(event(stamp(3)))
+
+    assert not pending.holds_up_to(before)
+    assert pending.holds_up_to(pending.last_ticket)
+
+
+def test_memory_stays_flat_when_events_pass_through() -> None:
+    """Nothing is remembered of what has arrived."""
+    pending = PendingMessages()
+    for seq in range(1, 1001):
+        pending.put(event(stamp(seq, at_s=1)))
+        cell = pending.head(0)
+        assert cell is not None
+        pending.settle(cell, 0)
+
+    assert not pending._queue
+    assert not any(pending._by_rank.values())

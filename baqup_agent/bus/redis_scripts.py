@@ -22,8 +22,9 @@ def _script(text: str) -> Script:
 
 
 #: A hash becomes the message, unless what it holds is newer. The hash is deleted first so that
-#: members which the new message lacks do not survive in it. Timestamps have one width, so the
-#: order of texts is the order of times (Lua's numbers would lose digits).
+#: members which the new message lacks do not survive in it; a server that is out of memory lets
+#: a script go on which has begun to write, so a status gets through even then. Timestamps have
+#: one width, so the order of texts is the order of times (Lua's numbers would lose digits).
 #:
 #: KEYS: the hash. ARGV: timestamp, lifetime in ms, channel, notification, then field, value, …
 WRITE_HASH = _script(

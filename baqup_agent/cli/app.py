@@ -19,6 +19,15 @@ _COMMANDS = {
     "explain": ("baqup_agent.cli.explain_command:explain_command", "Tell what a code means."),
 }
 
+_HELP = """The developer's companion for baqup backup agents.
+
+\b
+baqup-agent run fs snapshot --source DIR --staging OUT
+baqup-agent run fs restore --from OUT/JOB_ID --target DIR2
+baqup-agent verify OUT/JOB_ID
+baqup-agent explain 75
+"""
+
 
 class LazyGroup(click.Group):
     """A group that knows its commands' names, and imports a command only to call it."""
@@ -55,16 +64,11 @@ class LazyGroup(click.Group):
 
 @click.group(
     cls=LazyGroup,
+    help=_HELP,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Exit codes of this program's own errors: 64 for wrong usage, 73 for a staging "
     "directory that cannot be made, 70 for a bug.",
 )
 @click.version_option(__version__, prog_name=PROGRAM, message="%(prog)s %(version)s")
 def cli() -> None:
-    r"""The developer's companion for baqup backup agents.
-
-    \b
-    baqup-agent run fs snapshot --source DIR --staging OUT
-    baqup-agent verify OUT/JOB_ID
-    baqup-agent explain 75
-    """
+    """The developer's companion for baqup backup agents."""

@@ -24,18 +24,21 @@ _WIDTH = 96
 _LABEL = 12
 
 
-@click.command("explain")
+_HELP = """Tell what each CODE means: an exit code, its name, an error code or an event code.
+
+Without a CODE, list all of them.
+
+\b
+baqup-agent explain 75
+baqup-agent explain PARTIAL_FAILURE ABORTED 137
+"""
+
+
+@click.command("explain", help=_HELP)
 @click.argument("codes", nargs=-1, metavar="[CODE]...")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 def explain_command(*, codes: tuple[str, ...], as_json: bool) -> int:
-    r"""Tell what each CODE means: an exit code, its name, an error code or an event code.
-
-    Without a CODE, list all of them.
-
-    \b
-    baqup-agent explain 75
-    baqup-agent explain PARTIAL_FAILURE ABORTED 137
-    """
+    """Look the codes up in the contract's data and print what they say."""
     found = [entry for code in codes for entry in explain(code)]
     if as_json:
         for entry in found or [*exit_codes(), *error_codes(), *event_codes()]:

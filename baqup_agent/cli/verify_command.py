@@ -14,9 +14,17 @@ from baqup_agent.cli.views.summary import artifact_text
 from baqup_agent.contract import ExitCode
 from baqup_agent.staging.verification import ArtifactCheck, Verification, verify
 
+_HELP = """Check each published DIR: its manifest, and every artifact's size and checksum.
+
+\b
+baqup-agent verify OUT/JOB_ID
+baqup-agent verify --json OUT/*
+"""
+
 
 @click.command(
     "verify",
+    help=_HELP,
     epilog="Exit code: 0 if everything holds, 65 if anything does not, 64 if a DIR is none.",
 )
 @click.argument(
@@ -24,12 +32,7 @@ from baqup_agent.staging.verification import ArtifactCheck, Verification, verify
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line for each DIR.")
 def verify_command(*, directories: tuple[Path, ...], as_json: bool) -> int:
-    r"""Check each published DIR: its manifest, and every artifact's size and checksum.
-
-    \b
-    baqup-agent verify OUT/JOB_ID
-    baqup-agent verify --json OUT/*
-    """
+    """Verify the directories in turn and print what was found."""
     codes = [_verify(directory, as_json=as_json) for directory in directories]
     if ExitCode.USAGE_CONFIG_ERROR in codes:
         return ExitCode.USAGE_CONFIG_ERROR

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, cast
 from baqup_agent.bus.encoding import decode_hash
 from baqup_agent.bus.topology import NOTIFY_WORD, key
 from baqup_agent.bus.url import RedisUrl
+from baqup_agent.clock import SystemClock, timestamp
 from baqup_agent.controller.observe import Message, decode_message, is_message
 from baqup_agent.errors import DataError
 
@@ -40,6 +41,9 @@ _PAUSE_S = 0.5
 
 #: Seconds that one look for a notification lasts.
 _LOOK_S = 0.1
+
+#: Characters of a timestamp up to its seconds.
+_SECONDS = len("2026-01-15T03:00:00")
 
 #: Entries of a stream: ids with fields.
 _Page: TypeAlias = list[tuple[bytes, dict[bytes, bytes]]]
@@ -65,7 +69,8 @@ class RedisObserver:
         self._messages: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self._notes: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._seen: set[tuple[Any, ...]] = set()
-        self._first_look = True
+        self._looked_before = False
+        self._began = ""
         self._away = False
         self._ready = threading.Event()
         self._ending = threading.Event()
@@ -73,6 +78,7 @@ class RedisObserver:
 
     def start(self) -> None:
         """Subscribe; return once that is done, or cannot be done quickly."""
+        self._began = timestamp(SystemClock().now())
         self._thread.start()
         self._ready.wait(_SUBSCRIBE_S)
 
@@ -131,14 +137,13 @@ class RedisObserver:
             socket_timeout=_TIMEOUT_S,
             socket_connect_timeout=_TIMEOUT_S,
             retry=Retry(NoBackoff(), 0),
+            protocol=2,  # one form of answers from every server
         )
 
     def _follow(self, client: Redis) -> None:
         with client.pubsub() as subscription:  # type: ignore[no-untyped-call]
             subscription.subscribe(f"{self._prefix}{NOTIFY_WORD}")
-            if self._first_look:
-                self._seen.update(_identity(message) for message in self._stored(client))
-                self._first_look = False
+            self._pass_over_earlier(client)
             while not self._ending.is_set():
                 self._look(subscription)
 
@@ -167,7 +172,18 @@ class RedisObserver:
             self._seen.add(identity)
             self._messages.put(message)
 
+    def _pass_over_earlier(self, client: Redis) -> None:
+        """Count what an earlier attempt stored as told, at the first look at the server.
+
+        By its time: when the server was away at first, our agent may have been there before us.
+        """
+        if not self._looked_before:
+            earlier = (one for one in self._stored(client) if _is_before(one, self._began))
+            self._seen.update(_identity(message) for message in earlier)
+            self._looked_before = True
+
     def _read_stored(self, client: Redis) -> None:
+        self._pass_over_earlier(client)
         for message in self._stored(client):
             self._tell(message)
 
@@ -202,6 +218,14 @@ def _identity(message: Message) -> tuple[Any, ...]:
     """Tell a message from all others; a stored and a notified form of it have the same key."""
     names = ("type", "agent_id", "seq") if "seq" in message else ("type", "timestamp", "code")
     return tuple(str(message.get(name)) for name in names)
+
+
+def _is_before(message: Message, moment: str) -> bool:
+    """Compare a message's time with one of ours; to the second if it is written differently."""
+    time = message.get("timestamp")
+    if not isinstance(time, str):
+        return False
+    return time < moment if len(time) == len(moment) else time[:_SECONDS] < moment[:_SECONDS]
 
 
 def _all_of(source: queue.SimpleQueue[Any]) -> list[Any]:

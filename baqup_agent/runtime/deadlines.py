@@ -62,17 +62,16 @@ class Watchdog:
             self._entered_s = self._clock.monotonic()
             self._changed.notify()
 
-    def restate(self, limit: Limit) -> None:
-        """Change the limit of the state that lasts; its time began when it was entered."""
-        with self._changed:
-            self._limit = limit
-            self._changed.notify()
-
     def stop(self) -> None:
         """Keep no more time."""
         with self._changed:
             self._closed = True
             self._changed.notify()
+
+    @property
+    def alive(self) -> bool:
+        """Whether time is being kept."""
+        return self._thread.is_alive()
 
     def _watch(self) -> None:
         while limit := self._sleep_until(lambda limit: limit.seconds):

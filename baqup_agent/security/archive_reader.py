@@ -11,19 +11,21 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Protocol
+from contextlib import contextmanager
+from typing import Protocol, Self, cast
 
 from baqup_agent.errors import BaqupError, DataError, IOFailure, PathEscape, describe
 from baqup_agent.security.beneath import Components
 from baqup_agent.security.member import MODE_MASK, Kind, Member, printable
 
-if TYPE_CHECKING:
-    from backports.zstd.tarfile import TarFile, TarInfo
+if sys.version_info >= (3, 14):
+    from tarfile import HeaderError, TarFile, TarInfo
+else:
+    from backports.zstd.tarfile import HeaderError, TarFile, TarInfo
 
 #: Most bytes of headers that one member may have, its extended headers included.
 HEADER_BYTES = 1024 * 1024
 
-_BLOCK = 512
 _PIECE_BYTES = 256 * 1024
 _NS_DIGITS = 9
 _ID_LIMIT = 2**32 - 1
@@ -64,12 +66,13 @@ class ArchiveReader:
         self._missing = 0
 
     def __iter__(self) -> Iterator[Member]:
-        tar: TarFile | None = None
-        while True:
+        with _parsing():
+            # Reads the first header by itself; `next` hands it out.
+            tar = _open(self._stream)
+        while not self._stream.ended:
             self._stream.begin_header()
-            if tar is None:
-                tar = _open(self._stream)
-            info = _next(tar)
+            with _parsing():
+                info = tar.next()
             if info is None:
                 break
             member = _member(info)
@@ -92,14 +95,18 @@ class ArchiveReader:
 
 
 class _ForwardStream:
-    """A file object for TarFile over a stream that cannot go back."""
+    """A file object for TarFile over a stream that cannot go back.
+
+    Attributes:
+        ended: whether the archive's end mark was read.
+    """
 
     def __init__(self, source: ByteSource, header_bytes: int) -> None:
         self._source = source
         self._header_bytes = header_bytes
         self._allowance = header_bytes
         self._at = 0
-        self._last = b""
+        self.ended = False
 
     def begin_header(self) -> None:
         """Grant the next member its bytes of headers."""
@@ -118,8 +125,7 @@ class _ForwardStream:
         while missing and (piece := self.piece(missing)):
             pieces.append(piece)
             missing -= len(piece)
-        self._last = b"".join(pieces)
-        return self._last
+        return b"".join(pieces)
 
     def tell(self) -> int:
         """Bytes read so far."""
@@ -143,50 +149,54 @@ class _ForwardStream:
         return data
 
     def check_end(self) -> None:
-        """Make sure that the archive ended with its mark and that nothing hides behind it."""
-        if self._last != bytes(_BLOCK):
-            raise DataError(
-                f"the archive is damaged or cut off near byte {self._at}; take another copy"
-            )
+        """Make sure that nothing hides behind the end mark."""
         while piece := self.piece(_PIECE_BYTES):
             if piece.count(0) != len(piece):
                 raise DataError(f"the archive goes on behind its end mark at byte {self._at}")
 
 
-def _open(stream: _ForwardStream) -> TarFile:
-    if sys.version_info >= (3, 14):
-        from tarfile import TarFile
-    else:
-        from backports.zstd.tarfile import TarFile
-    with _Parsing():
-        # Only these methods of a file object are called; the stub asks for all of IO[bytes].
-        return TarFile(
-            fileobj=stream,  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-            mode="r",
-            encoding="utf-8",
-            errors="surrogateescape",
-            stream=True,
-        )
+class _StrictInfo(TarInfo):
+    """A header of which TarFile does not pass over the errors in silence."""
 
-
-def _next(tar: TarFile) -> TarInfo | None:
-    with _Parsing():
-        return tar.next()
-
-
-class _Parsing:
-    """Translates what parsing foreign bytes can raise; tarfile lets many kinds through."""
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(
-        self, _kind: type[BaseException] | None, error: BaseException | None, _traceback: object
-    ) -> None:
-        if isinstance(error, Exception) and not isinstance(error, BaqupError | OSError):
+    @classmethod
+    def fromtarfile(cls, tarfile: TarFile) -> Self:
+        stream = cast("_ForwardStream", tarfile.fileobj)
+        try:
+            return super().fromtarfile(tarfile)
+        except HeaderError as error:
+            # The end mark is one of these errors, a class that the stubs leave out.
+            if type(error).__name__ == "EOFHeaderError":
+                stream.ended = True
+                raise
             raise DataError(
-                f"the archive is no tar archive that can be read ({type(error).__name__}: {error})"
+                f"the archive is damaged or cut off near byte {stream.tell()} ({error}); "
+                "take another copy"
             ) from error
+
+
+def _open(stream: _ForwardStream) -> TarFile:
+    # Only these methods of a file object are called; the stub asks for all of IO[bytes].
+    return TarFile(
+        fileobj=stream,  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        mode="r",
+        tarinfo=_StrictInfo,
+        encoding="utf-8",
+        errors="surrogateescape",
+        stream=True,
+    )
+
+
+@contextmanager
+def _parsing() -> Iterator[None]:
+    """Translate what parsing foreign bytes can raise; tarfile lets many kinds through."""
+    try:
+        yield
+    except (BaqupError, OSError):
+        raise
+    except Exception as error:
+        raise DataError(
+            f"the archive cannot be read as tar ({describe(error)}); take another copy"
+        ) from error
 
 
 def _member(info: TarInfo) -> Member:
@@ -202,17 +212,17 @@ def _member(info: TarInfo) -> Member:
     link = _bytes(info.linkname) if kind in {Kind.SYMLINK, Kind.HARDLINK} else b""
     return Member(
         kind,
-        b"/".join(components(name)),
+        b"/".join(_checked(name)),
         mode=info.mode & MODE_MASK,
         uid=_id(info.uid, name),
         gid=_id(info.gid, name),
         size=info.size if kind is Kind.FILE else 0,
         mtime_ns=_mtime_ns(info, name),
-        link=b"/".join(components(link)) if kind is Kind.HARDLINK else link,
+        link=b"/".join(_checked(link)) if kind is Kind.HARDLINK else link,
     )
 
 
-def components(name: bytes) -> Components:
+def _checked(name: bytes) -> Components:
     """Divide a member's name; ``.`` and empty components are dropped.
 
     Raises:

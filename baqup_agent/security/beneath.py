@@ -121,6 +121,11 @@ class Resolution(NamedTuple):
     place: Components | None
     links: int
 
+    @property
+    def circular(self) -> bool:
+        """Whether it goes round in circles."""
+        return self.links > _MAX_LINKS
+
 
 def resolve(tree: Tree, directory: Components, text: bytes) -> Resolution:
     """Follow a link's text as the kernel would, but only beneath the root.

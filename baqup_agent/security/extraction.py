@@ -28,10 +28,9 @@ from baqup_agent.security.archive_reader import (
     HEADER_BYTES,
     ArchiveReader,
     ByteSource,
-    components,
 )
 from baqup_agent.security.beneath import Components, Tree, climb, climbs_back, resolve
-from baqup_agent.security.member import SET_ID_MASK, Kind, Member, printable
+from baqup_agent.security.member import SET_ID_MASK, Kind, Member, printable, split
 
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _PRIVATE_FILE = 0o600
@@ -122,7 +121,7 @@ class _Extraction:
     def run(self) -> None:
         for member in self._reader:
             self._observer.member(member)
-            path = components(member.name) if member.name else ()
+            path = member.path
             self._admit(member, path)
             with _blaming(member):
                 self._write(member, path)
@@ -186,7 +185,7 @@ class _Extraction:
         os.utime(path[-1], ns=times, dir_fd=parent, follow_symlinks=False)
 
     def _make_hardlink(self, member: Member, parent: int, leaf: bytes) -> None:
-        original = components(member.link)
+        original = split(member.link)
         if not original:
             raise DataError(f"hard link {printable(member.name)!r} stands for the root directory")
         directory = self._originals.enter(original[:-1])
@@ -200,7 +199,7 @@ class _Extraction:
         os.link(original[-1], leaf, src_dir_fd=directory, dst_dir_fd=parent, follow_symlinks=False)
 
     def _check_entangled(self, member: Member) -> None:
-        path = components(member.name)
+        path = member.path
         if resolve(self._tree, path[:-1], member.link).place is None:
             os.unlink(path[-1], dir_fd=self._tree.enter(path[:-1]))
             raise _escape(member)

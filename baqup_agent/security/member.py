@@ -44,6 +44,16 @@ class Member(NamedTuple):
     mtime_ns: int = 0
     link: bytes = b""
 
+    @property
+    def path(self) -> tuple[bytes, ...]:
+        """The components of ``name``."""
+        return split(self.name)
+
+
+def split(name: bytes) -> tuple[bytes, ...]:
+    """Return the components of a name; none for the root."""
+    return tuple(name.split(b"/")) if name else ()
+
 
 def printable(name: bytes) -> str:
     """Return a name fit for messages; bytes that are no UTF-8 are written as escapes."""

@@ -110,10 +110,12 @@ def staging(make_staging: Callable[..., Staging]) -> Staging:
 
 @pytest.fixture
 def published(staging: Staging) -> Path:
-    """A published directory with one compressed and one plain artifact."""
+    """A published directory with one compressed and one plain artifact, let go of."""
     put(staging, "data.sql", b"row\n" * 1000)
     put(staging, "notes.txt", b"plain text", compress=False)
-    return staging.publish(manifest_of(staging))
+    directory = staging.publish(manifest_of(staging))
+    staging.close()
+    return directory
 
 
 @contextmanager

@@ -128,14 +128,6 @@ def test_a_published_job_is_never_touched(published, make_staging):
     assert verify(published).ok
 
 
-@pytest.fixture(autouse=True)
-def _release_published(request):
-    """A published job is let go before the next attempt, as its process would be."""
-    if {"published", "staging"} <= set(request.fixturenames):
-        request.getfixturevalue("published")
-        request.getfixturevalue("staging").close()
-
-
 def test_leftovers_of_an_attempt_that_was_not_published_are_removed(
     make_staging, root, job_id, log, tmp_path
 ):

@@ -44,7 +44,8 @@ def shown(line: OutputLine, *, verbose: bool) -> ShownLine | None:
 
 
 def _pairs(context: dict[str, Any]) -> list[str]:
-    return [f"{name}={_value(value)}" for name, value in context.items() if value is not None]
+    said = {name: value for name, value in context.items() if value not in (None, "", [], {})}
+    return [f"{name}={_value(value)}" for name, value in said.items()]
 
 
 def _value(value: Any) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,10 +24,9 @@ def picture(root: Path) -> dict[bytes, Thing]:
     """Return every thing of a tree by its path; the root is ``b'.'``."""
     names: dict[tuple[int, int], bytes] = {}
     things: dict[bytes, Thing] = {}
-    start = os.fsencode(root)
-    for name in sorted(_names(start)):
-        path = os.path.join(start, name)
-        found = os.lstat(path)
+    for path in sorted(_paths(root)):
+        name = os.fsencode(path.relative_to(root))
+        found = path.lstat()
         first = names.setdefault((found.st_dev, found.st_ino), name)
         things[name] = Thing(
             kind=_kind(found.st_mode),
@@ -39,11 +39,10 @@ def picture(root: Path) -> dict[bytes, Thing]:
     return things
 
 
-def _names(start: bytes) -> list[bytes]:
-    names = [b"."]
-    for folder, folders, files in os.walk(start):
-        names += [os.path.relpath(os.path.join(folder, leaf), start) for leaf in folders + files]
-    return names
+def _paths(root: Path) -> Iterator[Path]:
+    yield root
+    for folder, folders, files in os.walk(root):
+        yield from (Path(folder, leaf) for leaf in folders + files)
 
 
 def _kind(mode: int) -> str:
@@ -52,10 +51,7 @@ def _kind(mode: int) -> str:
     ]
 
 
-def _content(path: bytes, mode: int) -> bytes:
+def _content(path: Path, mode: int) -> bytes:
     if stat.S_ISLNK(mode):
-        return os.readlink(path)
-    if stat.S_ISREG(mode):
-        with open(path, "rb") as file:
-            return file.read()
-    return b""
+        return os.fsencode(os.readlink(path))  # noqa: PTH115  a Path would tidy the text
+    return path.read_bytes() if stat.S_ISREG(mode) else b""

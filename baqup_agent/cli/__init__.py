@@ -29,8 +29,8 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     code = run(argv)
     try:
         sys.stdout.flush()
-    except BrokenPipeError:
-        # The reader went away. Without this the interpreter would complain at its end.
+    except OSError:
+        # The reader went away, or the disk is full. Without this the interpreter would complain at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     raise SystemExit(code)
 
@@ -47,12 +47,13 @@ def run(argv: Sequence[str] | None = None) -> int:
         _tell_click_error(error)
         return ExitCode.USAGE_CONFIG_ERROR
     except BaqupError as error:
-        _tell(f"{PROGRAM}: error: {error.message}", *error.suggestions)
+        _tell(f"{PROGRAM}: error: {error.message}")
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         _tell(f"{PROGRAM}: interrupted")
         return _INTERRUPTED
-    except BrokenPipeError:
+    except OSError as error:
+        _tell(f"{PROGRAM}: error: {error}; check that the output can be written")
         return ExitCode.IO_ERROR
     except Exception:  # noqa: BLE001  a bug: shown whole, and told apart from an agent's failure
         import traceback

@@ -25,6 +25,7 @@ import tempfile
 import time
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 from baqup_agent.errors import SourceUnavailable, UsageError
 
@@ -84,7 +85,7 @@ class EmbeddedServer:
         self._process: subprocess.Popen[bytes] | None = None
         self._directory: Path | None = None
 
-    def __enter__(self) -> EmbeddedServer:
+    def __enter__(self) -> Self:
         self.start()
         return self
 
@@ -163,7 +164,7 @@ class EmbeddedServer:
 
     def _launch(self, directory: Path) -> None:
         with (directory / "server.log").open("wb") as log:
-            self._process = subprocess.Popen(
+            self._process = subprocess.Popen(  # noqa: S603  our own binary, and no shell
                 self._command(directory),
                 stdin=subprocess.DEVNULL,
                 stdout=log,

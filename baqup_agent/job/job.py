@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import IO, Any, Protocol, TypeVar
+from typing import IO, Any, TypeVar
 
 from attrs import define, field
 
@@ -50,12 +50,12 @@ class Job:
     staging: Staging
     log: LogSink
     cancellation: CancellationToken
-    _settings: Settings
-    _progress: Progress
-    _events: EventLog
-    _vitals: Vitals
-    _children: ChildProcesses
-    _clock: Clock = field(factory=SystemClock)
+    _settings: Settings = field(alias="settings")
+    _progress: Progress = field(alias="progress")
+    _events: EventLog = field(alias="events")
+    _vitals: Vitals = field(alias="vitals")
+    _children: ChildProcesses = field(alias="children")
+    _clock: Clock = field(factory=SystemClock, alias="clock")
     components: Components = field(factory=Components, init=False)
     source_metadata: dict[str, Any] = field(factory=dict, init=False)
 

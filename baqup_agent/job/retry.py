@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from attrs import define, field
 
 from baqup_agent.clock import Clock, timestamp
-from baqup_agent.errors import BaqupError, classify, describe
+from baqup_agent.errors import classify, describe
 
 if TYPE_CHECKING:
     from tenacity import RetryCallState
@@ -60,7 +60,7 @@ class Retry:
             reraise=True,
         )
         try:
-            result: T = retrying(self._timed, function)
+            result: T = retrying(lambda: self._timed(function))
         except on as error:
             failure = classify(error)
             failure.attempts = tuple(self._attempts)

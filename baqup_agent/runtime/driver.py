@@ -18,7 +18,7 @@ from baqup_agent.errors import Aborted, BaqupError, describe, error_class
 from baqup_agent.lifecycle.declaration import Lifecycle, SignalPolicy
 from baqup_agent.lifecycle.machine import Machine
 from baqup_agent.observability.sink import LogSink
-from baqup_agent.runtime.inbox import DeadlineExpired, Event, Inbox, StopRequested, WorkEnded
+from baqup_agent.runtime.inbox import Event, Inbox, StopRequested, WorkEnded
 
 
 @define

@@ -1,9 +1,11 @@
 """A small process that ends the agent's children if the agent itself is killed.
 
-It also speaks for an agent that has fallen silent (see `baqup_agent.runtime.backstop`). SIGKILL leaves an agent no moment to end anything. The guardian is forked before any thread
+SIGKILL leaves an agent no moment to end anything. The guardian is forked before any thread
 exists, sleeps on a pipe, and wakes when the pipe closes, which the kernel does however the agent
 ends. Children are found by a mark in their environment, which they inherit from the agent, so
 that those which the author's code started by itself are found too.
+
+It also speaks for an agent that has fallen silent (see `baqup_agent.runtime.backstop`).
 """
 
 from __future__ import annotations

@@ -10,9 +10,7 @@ from tests.bus.backends import Backend, FileBackend, MemoryBackend, RedisBackend
 
 
 @pytest.fixture(params=["memory", "file", "redis"])
-def backend(
-    request: pytest.FixtureRequest, tmp_path: Path, key_prefix: str
-) -> Iterator[Backend]:
+def backend(request: pytest.FixtureRequest, tmp_path: Path, key_prefix: str) -> Iterator[Backend]:
     """Each kind of bus in turn, up and empty."""
     made: Backend
     if request.param == "memory":

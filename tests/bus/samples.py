@@ -11,6 +11,7 @@ from baqup_agent.contract import AgentState
 
 JOB = "8c5ea2ac-94c2-4c7e-9d4c-5f2d4cbb2a11"
 AGENT = "agent-fs-7f8a9b"
+FILE = {"path": "data.tar.zst", "size_bytes": 5, "checksum_sha256": 64 * "a"}
 START = datetime(2026, 3, 1, 12, 0, 0, 250_000, tzinfo=UTC)
 
 
@@ -85,7 +86,7 @@ def status(made: Stamp, *, failed: bool = False) -> Status:
         started_at=START,
         completed_at=made.moment,
         exit_code=74 if failed else 0,
-        files=[] if failed else [{"path": "data.tar.zst", "size_bytes": 5, "checksum_sha256": 64 * "a"}],
+        files=[] if failed else [FILE],
         metrics={"duration_seconds": 1.5, "bytes_processed": 10, "files_processed": 2},
         warnings_summary={"FILE_CHANGED": 3},
         error=error if failed else None,

@@ -82,7 +82,13 @@ class TestKeys:
         ids=lambda value: getattr(value, "kind", None),
     )
     def test_each_message_lives_under_its_key_as_long_as_stated(
-        self, redis_server: EmbeddedServer, key_prefix: str, open_transport: Open, message, name, life_s
+        self,
+        redis_server: EmbeddedServer,
+        key_prefix: str,
+        open_transport: Open,
+        message,
+        name,
+        life_s,
     ) -> None:
         """Contract §3's table: key and time to live, renewed by each message."""
         transport = open_transport(redis_server.url, key_prefix)
@@ -115,7 +121,7 @@ class TestKeys:
             "exit_code": "0",
             "started_at": "2026-03-01T12:00:00.250000Z",
             "completed_at": "2026-03-01T12:00:07.250000Z",
-            "files": '[{"path":"data.tar.zst","size_bytes":5,"checksum_sha256":"' + 64 * "a" + '"}]',
+            "files": f'[{{"path":"data.tar.zst","size_bytes":5,"checksum_sha256":"{64 * "a"}"}}]',
             "metrics": '{"duration_seconds":1.5,"bytes_processed":10,"files_processed":2}',
             "warnings_summary": '{"FILE_CHANGED":3}',
             "error": "null",
@@ -265,14 +271,12 @@ class TestRefusals:
     def test_a_user_who_may_not_run_scripts(self, admin: Redis, open_transport: Open) -> None:
         """Permissions are found out while connecting."""
         admin.acl_setuser("agent", enabled=True, passwords=["+pw"], keys=["*"], commands=["+ping"])
-        with pytest.raises(BusRefused, match="NoPermission|permissions"):
+        with pytest.raises(BusRefused, match="permissions"):
             open_transport(url_of(admin, "agent:pw@")).connect()
 
     def test_a_user_who_may_not_write_these_keys(self, admin: Redis, open_transport: Open) -> None:
         """A refusal that only a write brings out is still a refusal."""
-        admin.execute_command(
-            "ACL", "SETUSER", "agent", "on", ">pw", "~other:*", "&*", "+@all"
-        )
+        admin.execute_command("ACL", "SETUSER", "agent", "on", ">pw", "~other:*", "&*", "+@all")
         transport = open_transport(url_of(admin, "agent:pw@"))
         transport.connect()
         for message in (event(stamp(1)), heartbeat(stamp(2))):
@@ -281,7 +285,7 @@ class TestRefusals:
 
     def test_a_database_that_does_not_exist(self, admin: Redis, open_transport: Open) -> None:
         """It is the URL's fault."""
-        with pytest.raises(BusRefused, match="(?i)db"):
+        with pytest.raises(BusRefused, match="DB index is out of range"):
             open_transport(url_of(admin, database=4711)).connect()
 
     def test_a_server_that_speaks_something_else(
@@ -321,7 +325,7 @@ class TestRefusals:
 
 @pytest.fixture
 def tls_server(tmp_path: Path) -> Iterator[tuple[str, Path]]:
-    """A TLS server with a certificate that it signed itself; it says nothing after the handshake."""
+    """A TLS server with a certificate of its own making; it only shakes hands."""
     certificate, private = tmp_path / "cert.pem", tmp_path / "key.pem"
     if shutil.which("openssl") is None:
         pytest.skip("the command openssl makes the certificate of this test and is not installed")
@@ -376,7 +380,7 @@ class TestServerUnwell:
             open_transport(f"unix://{tmp_path}/absent").connect()
 
     def test_a_server_out_of_memory(self, transport: RedisTransport, admin: Redis) -> None:
-        """It may have room for an event later; a status replaces what was there, and goes through."""
+        """It may have room for an event later; a status goes through even so."""
         admin.config_set("maxmemory-policy", "noeviction")
         admin.config_set("maxmemory", 1)
         with pytest.raises(BusUnavailable, match="OutOfMemory"):

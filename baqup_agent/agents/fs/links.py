@@ -22,7 +22,7 @@ from itertools import takewhile
 from typing import NamedTuple
 
 from baqup_agent.errors import DataError
-from baqup_agent.security.beneath import Components, Tree, climb, climbs_back, resolve
+from baqup_agent.security.beneath import Components, Resolution, Tree, climb, climbs_back, resolve
 from baqup_agent.security.member import printable
 
 
@@ -93,41 +93,36 @@ class LinkPolicy:
                 "BAQUP_SOURCE_FOLLOW_SYMLINKS is 'fail'; choose another policy, or exclude it"
             )
         if self._mode == "skip":
-            return Verdict(code="SYMLINK_SKIPPED", message="left out, as the policy says")
+            return _skipped("left out, as the policy says")
         return self._by_place(directory, name, text)
 
     def _by_place(self, directory: Components, name: bytes, text: bytes) -> Verdict:
-        place, links = self._resolve(directory, text)
-        movable = place is not None
+        found = self._resolve(directory, text)
+        plain = (
+            not text.startswith(b"/") and climb(text) <= len(directory) and not climbs_back(text)
+        )
+        if found.circular:
+            keep = plain and not self.follows
+            return Verdict(text=text) if keep else _skipped("leads in circles")
+        place = found.place
         if place is None:
             place = self._resolve_outside(directory, text)
         if place is None:
-            return Verdict(
-                code="SYMLINK_EXTERNAL", message=f"points out of the source to {printable(text)}"
-            )
+            message = f"points out of the source to {printable(text)}"
+            return Verdict(code="SYMLINK_EXTERNAL", message=message)
         if self.follows:
-            return self._follow(directory, name, place)
-        plain = climb(text) <= len(directory) and not climbs_back(text)
-        if not text.startswith(b"/") and (plain or (movable and not links)):
+            itself = place == (*directory, name)
+            return _skipped("leads to itself") if itself else Verdict(place=place)
+        if plain or (found.place is not None and not found.links):
             return Verdict(text=text)
-        relative = _relative(directory, place)
-        return Verdict(
-            text=relative,
-            code="SYMLINK_REWRITTEN",
-            message=f"said {printable(text)}, archived as {printable(relative)}",
-        )
+        return _rewritten(text, _relative(directory, place))
 
-    def _follow(self, directory: Components, name: bytes, place: Components) -> Verdict:
-        if place == (*directory, name):
-            return Verdict(code="SYMLINK_SKIPPED", message="leads to itself")
-        return Verdict(place=place)
-
-    def _resolve(self, directory: Components, text: bytes) -> tuple[Components | None, int]:
+    def _resolve(self, directory: Components, text: bytes) -> Resolution:
         try:
             return resolve(self._tree, directory, text)
         except OSError:
-            # A directory on the way may be closed to us; the path's text has to do.
-            return None, 0
+            # A directory on the way may be closed to us; the system's answer has to do.
+            return Resolution(None, 0)
 
     def _resolve_outside(self, directory: Components, text: bytes) -> Components | None:
         """Resolve a text on the whole system; None if it ends outside the source."""
@@ -140,6 +135,18 @@ class LinkPolicy:
         if not place.startswith(inside):
             return None
         return tuple(place.removeprefix(inside).split(b"/"))
+
+
+def _skipped(message: str) -> Verdict:
+    return Verdict(code="SYMLINK_SKIPPED", message=message)
+
+
+def _rewritten(text: bytes, relative: bytes) -> Verdict:
+    return Verdict(
+        text=relative,
+        code="SYMLINK_REWRITTEN",
+        message=f"said {printable(text)}, archived as {printable(relative)}",
+    )
 
 
 def _relative(directory: Components, place: Components) -> bytes:

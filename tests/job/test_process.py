@@ -1,0 +1,169 @@
+"""Child processes: real ones."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+import threading
+import uuid
+from pathlib import Path
+
+import pytest
+
+from baqup_agent.errors import Aborted, CommandFailed, JobCancelled
+from baqup_agent.job.cancellation import CancellationToken
+from baqup_agent.job.process import STDERR_KEPT_BYTES, ChildProcesses
+from tests.agent_process import alive
+from tests.waiting import eventually
+
+
+@pytest.fixture
+def token() -> CancellationToken:
+    return CancellationToken()
+
+
+@pytest.fixture
+def children(token: CancellationToken) -> ChildProcesses:
+    return ChildProcesses(
+        token,
+        lambda: {"PATH": os.environ["PATH"], "KEPT": "yes"},
+        clean=lambda text: text.replace("hunter2", "[REDACTED]"),
+    )
+
+
+def test_output_code_and_errors_are_returned(children: ChildProcesses) -> None:
+    """stdout is collected, stderr decoded, the exit code given where it is not checked."""
+    finished = children.run(["sh", "-c", "echo out; echo err >&2; exit 7"], check=False)
+
+    assert finished.stdout == b"out\n"
+    assert finished.stderr == "err"
+    assert finished.returncode == 7
+
+
+def test_stdin_is_fed_and_a_large_one_does_not_block(children: ChildProcesses) -> None:
+    """Ten megabytes pass through both pipes; a child that reads nothing is no problem either."""
+    data = os.urandom(10_000_000)
+
+    assert children.run(["cat"], stdin=data).stdout == data
+    assert children.run(["true"], stdin=data).returncode == 0
+
+
+def test_output_is_streamed_to_a_sink(children: ChildProcesses) -> None:
+    """Pieces go to the sink as they come; nothing is collected."""
+    sink = io.BytesIO()
+
+    finished = children.run(["sh", "-c", "head -c 3000000 /dev/zero"], stdout=sink)
+
+    assert finished.stdout == b""
+    assert sink.getvalue() == bytes(3_000_000)
+
+
+def test_the_environment_is_the_given_one(children: ChildProcesses) -> None:
+    """Inherited variables plus those passed, and no others."""
+    out = children.run(["env"], env={"PGPASSWORD": "x"}).stdout.decode()
+
+    assert set(out.split()) >= {"KEPT=yes", "PGPASSWORD=x"}
+    assert "HOME=" not in out
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (
+            ["sh", "-c", "echo a >&2; echo 'no space hunter2' >&2; exit 3"],
+            "sh exited with 3: no space [REDACTED]",
+        ),
+        (["sh", "-c", "exit 1"], "sh exited with 1, without a word on stderr"),
+        (["sh", "-c", "kill -9 $$"], "sh was killed by SIGKILL, without a word on stderr"),
+        (["/no/such/program"], "could not be started: No such file or directory"),
+        (["/"], "could not be started: Permission denied"),
+    ],
+)
+def test_a_failure_is_one_line_with_the_reason(
+    children: ChildProcesses, argv: list[str], message: str
+) -> None:
+    """Command, way of ending and the last line of stderr, without secrets."""
+    with pytest.raises(CommandFailed) as caught:
+        children.run(argv)
+
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_only_the_end_of_a_flood_of_errors_is_kept(children: ChildProcesses) -> None:
+    """Megabytes of stderr cost 64 KiB, and the last line is among them."""
+    code = "import sys\nfor n in range(200000): print('line', n, 'x' * 40, file=sys.stderr)"
+
+    finished = children.run([sys.executable, "-c", code])
+
+    assert finished.stderr.endswith("x" * 40)
+    assert "line 199999 " in finished.stderr
+    assert len(finished.stderr) <= STDERR_KEPT_BYTES
+
+
+def test_a_child_that_takes_too_long_is_killed_with_its_children(
+    children: ChildProcesses,
+) -> None:
+    """The time limit ends the whole group."""
+    nap = f"3600.{uuid.uuid4().int % 10**9}"
+
+    with pytest.raises(CommandFailed, match=r"was ended after its 0\.2 s"):
+        children.run(["sh", "-c", f"sleep {nap}; true"], timeout_s=0.2)
+
+    eventually(lambda: not list(alive(nap)))
+
+
+def test_a_sink_that_fails_ends_the_child(children: ChildProcesses) -> None:
+    """The sink's error is raised, and the child does not outlive it."""
+    nap = f"3600.{uuid.uuid4().int % 10**9}"
+
+    class Full:
+        def write(self, data: bytes) -> None:
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space"):
+        children.run(["sh", "-c", f"echo x; exec sleep {nap}"], stdout=Full())
+
+    assert list(alive(nap)) == []
+
+
+def test_termination_ends_every_child(
+    children: ChildProcesses, token: CancellationToken, tmp_path: Path
+) -> None:
+    """SIGTERM first, SIGKILL for those that ignore it; the callers see the cancellation."""
+    nap = f"3600.{uuid.uuid4().int % 10**9}"
+    ends: list[BaseException] = []
+
+    def run(script: str) -> None:
+        try:
+            children.run(["sh", "-c", script])
+        except JobCancelled as error:
+            ends.append(error)
+
+    polite = f"trap 'touch {tmp_path}/asked; exit' TERM; sleep {nap} & wait"
+    deaf = f"trap '' TERM; sleep {nap}; true"
+    threads = [threading.Thread(target=run, args=(script,)) for script in (polite, deaf)]
+    for thread in threads:
+        thread.start()
+    eventually(lambda: len(list(alive(nap))) == 2)
+
+    token.cancel(Aborted("stop"))
+    children.terminate(grace_s=0.5)
+    for thread in threads:
+        thread.join(10)
+
+    assert len(ends) == 2
+    assert (tmp_path / "asked").exists()
+    eventually(lambda: not list(alive(nap)))
+
+
+def test_no_child_is_started_for_a_cancelled_job(
+    children: ChildProcesses, token: CancellationToken, tmp_path: Path
+) -> None:
+    """A job that must stop starts nothing."""
+    token.cancel(Aborted("stop"))
+
+    with pytest.raises(JobCancelled):
+        children.run(["touch", str(tmp_path / "made")])
+    assert not (tmp_path / "made").exists()

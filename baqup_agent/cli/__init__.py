@@ -30,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     try:
         sys.stdout.flush()
     except OSError:
-        # The reader went away, or the disk is full. Without this the interpreter would complain at its end.
+        # The reader went away, or the disk is full: the interpreter would complain at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     raise SystemExit(code)
 
@@ -53,7 +53,7 @@ def run(argv: Sequence[str] | None = None) -> int:
         _tell(f"{PROGRAM}: interrupted")
         return _INTERRUPTED
     except OSError as error:
-        _tell(f"{PROGRAM}: error: {error}; check that the output can be written")
+        _tell(f"{PROGRAM}: error: {error}; check the disk and the permissions")
         return ExitCode.IO_ERROR
     except Exception:  # noqa: BLE001  a bug: shown whole, and told apart from an agent's failure
         import traceback

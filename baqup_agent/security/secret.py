@@ -50,10 +50,13 @@ class Secret:
             return NotImplemented
         if self._value is None or other._value is None:
             return self is other
-        return hmac.compare_digest(self._value.encode(), other._value.encode())
+        return hmac.compare_digest(_bytes(self._value), _bytes(other._value))
 
-    def __hash__(self) -> int:
-        return id(self)
+    __hash__ = None  # type: ignore[assignment]  # a hash would give the value away
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a secret is not pickled or copied; pass the object itself")
+
+
+def _bytes(value: str) -> bytes:
+    return value.encode("utf-8", "surrogateescape")

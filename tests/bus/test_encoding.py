@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ trees: st.SearchStrategy[Any] = st.recursive(
     max_leaves=8,
 )
 objects = st.dictionaries(texts, trees, max_size=4)
-moments = st.datetimes(timezones=st.timezones())
+moments = st.datetimes(datetime(1000, 1, 2), datetime(9999, 1, 1), timezones=st.timezones())  # noqa: DTZ001
 stamps = st.builds(Stamp, texts, texts, moments, st.integers(1, 2**62))
 intents = st.builds(Intent, texts, numbers, st.none() | texts)
 messages = st.one_of(

@@ -147,7 +147,14 @@ def success():
     return 0
 
 
-def talkative():
+def wait_for_gate():
+    """Wait until the test makes the file; it decides how long the agent works."""
+    gate = Path(os.environ["GATE"])
+    while not gate.exists():
+        time.sleep(0.01)
+
+
+def talkative(pause=lambda: None):
     """Success, with something of everything that can be shown."""
     beat("initializing")
     beat("running", intent={"operation": "dump", "expected_duration_seconds": 90, "detail": "shop"})
@@ -159,11 +166,16 @@ def talkative():
     log("warn", "slow source", latency_ms=900)
     print("a line on stdout")
     print("a line that is no log line", file=sys.stderr)
+    pause()
     say("progress", percent_complete=100, bytes_processed=3_000_000, files_processed=7)
     publish()
     beat("completing")
     report("success", 0, warnings_summary={"FILE_CHANGED": 12})
     return 0
+
+
+def talkative_until_gate():
+    return talkative(wait_for_gate)
 
 
 def partial():
@@ -288,9 +300,7 @@ def finishes_on_term():
     beat("completing")
     wait_for_term()
     event("STOP_NOTED", severity="info")
-    gate = Path(os.environ["GATE"])
-    while not gate.exists():  # the test decides when the slow part is over
-        time.sleep(0.01)
+    wait_for_gate()
     if signal.sigtimedwait({signal.SIGTERM}, 0) is not None:
         sys.exit("a second SIGTERM came")
     publish()

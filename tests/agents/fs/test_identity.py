@@ -167,7 +167,7 @@ def test_hard_links_come_back(jobs: Jobs, source: Path, target: Path) -> None:
 
 
 LINK_TEXTS = [
-    b"file", b"./file", b"sub//deep", b"sub/", b"../source/file", b"nothing", b"sub/nothing",
+    b"file", b"./file", b"sub//deep", b"sub/", b"nothing", b"sub/nothing",
     b"sub/../file", b"nothing/../file", b".", b"self", b"\xff\n", b"n" * 255, b"x/" * 400 + b"y",
 ]  # fmt: skip
 
@@ -177,8 +177,6 @@ def test_links_inside_come_back_to_the_byte(
     jobs: Jobs, source: Path, target: Path, text: bytes
 ) -> None:
     """The text of a link that stays inside is kept as it is, dangling or not."""
-    if text.startswith(b".."):
-        pytest.skip("leaves the source and comes back: see the policy's tests")
     (source / "file").write_bytes(b"x")
     (source / "sub" / "deep").mkdir(parents=True)
     os.symlink(text, source / "self")

@@ -130,4 +130,4 @@ def _view(*, as_json: bool, verbose: bool, no_color: bool) -> View:
 
 
 def _is_terminal() -> bool:
-    return sys.stdout.isatty() and environment().get("TERM", "dumb") not in ("dumb", "unknown")
+    return sys.stdout.isatty() and environment().get("TERM") not in (None, "", "dumb", "unknown")

@@ -1,0 +1,61 @@
+"""What the README says is run, and what it shows of the lifecycle is the declaration's."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+import sys
+from pathlib import Path
+
+import pytest
+
+from baqup_agent import CONTRACT
+from baqup_agent.lifecycle.mermaid import mermaid
+from baqup_agent.lifecycle.tables import states_table, transitions_table
+from tests.agent_process import AgentProcess
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+
+
+def test_the_ten_line_agent_works_as_it_stands(tmp_path: Path) -> None:
+    """The README's agent, saved as a file, makes a real backup of a real database."""
+    (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    script = tmp_path / "my_agent.py"
+    script.write_text(code)
+    database = tmp_path / "my.db"
+    with sqlite3.connect(database) as connection:
+        connection.execute("create table t (x)")
+        connection.execute("insert into t values ('hello')")
+
+    run = AgentProcess(tmp_path, program=script, environ={"BAQUP_SOURCE_PATH": str(database)})
+
+    try:
+        assert run.wait() == 0
+        assert [event["code"] for event in run.of("event")] == ["DUMP_DONE"]
+        dumped = (run.directory / "data.sql.zst").read_bytes()
+    finally:
+        run.end()
+    from baqup_agent.staging.reader import open_artifact
+
+    with open_artifact(run.directory, "data.sql.zst") as content:
+        assert b"INSERT INTO \"t\" VALUES('hello')" in content.read()
+    assert dumped.startswith(b"\x28\xb5\x2f\xfd")
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("states", states_table(CONTRACT)), ("transitions", transitions_table(CONTRACT))],
+)
+def test_the_tables_are_fresh(name: str, text: str) -> None:
+    """Refresh them with `python -m tests.refresh`."""
+    (shown,) = re.findall(rf"<!-- {name}: generated -->\n(.*?)<!-- end -->", README, re.DOTALL)
+
+    assert shown == text, f"stale; refresh with: {sys.executable} -m tests.refresh"
+
+
+def test_the_diagram_is_fresh() -> None:
+    """Refresh it with `python -m tests.refresh`."""
+    shown = (ROOT / "diagrams" / "contract.mmd").read_text()
+
+    assert shown == mermaid(CONTRACT, "The lifecycle of a baqup job")

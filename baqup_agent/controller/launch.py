@@ -8,6 +8,7 @@ container would; how many there were is told, because an agent should leave none
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -74,7 +75,11 @@ class AgentProcess:
         return self._buffer.take()
 
     def send(self, number: signal.Signals) -> bool:
-        """Send a signal to the agent; False if it has ended already."""
+        """Send a signal to the agent; False if it has ended already.
+
+        Raises:
+            PermissionError: it runs as another user, as behind sudo.
+        """
         with self._lock:  # never reaped in between: the number cannot belong to another process
             if self._ended.is_set() or self._exit is not None:
                 return False
@@ -100,7 +105,8 @@ class AgentProcess:
 
     def _reap(self) -> Exit:
         left = _live_members(self.pid)
-        os.killpg(self.pid, signal.SIGKILL)
+        with contextlib.suppress(PermissionError):  # it may run as another user, as behind sudo
+            os.killpg(self.pid, signal.SIGKILL)
         status = self._process.wait()
         complete = self._pump.finish(_OUTPUT_GRACE_S)
         code, number = (status, None) if status >= 0 else (None, -status)

@@ -9,6 +9,7 @@ For example::
 
 from __future__ import annotations
 
+import contextlib
 import signal
 from collections.abc import Mapping
 from pathlib import Path
@@ -139,7 +140,8 @@ class _Run:
                 self._look(process)
         except BaseException:
             # Nobody would be left to watch it: ask it to stop, and wait as for any other end.
-            process.send(signal.SIGTERM)
+            with contextlib.suppress(PermissionError):
+                process.send(signal.SIGTERM)
             process.finish()
             raise
         duration_s = self.clock.monotonic() - began
@@ -162,8 +164,8 @@ class _Run:
             self.stops += 1
             if self.stops > 1:
                 self.watcher.notice(f"{cause}: still waiting for the agent, process {process.pid}")
-            elif process.send(signal.SIGTERM):
-                self.watcher.notice(f"{cause}: passed on to the agent as SIGTERM; waiting for it")
+            else:
+                self.watcher.notice(f"{cause}: {_terminate(process)}; waiting for it")
 
     def _look(self, process: AgentProcess) -> None:
         self._show_output(process)
@@ -254,6 +256,14 @@ def _make_staging(root: Path) -> None:
             f"the staging directory {root} cannot be used: {error.strerror}; "
             "name a directory that can be written"
         ) from error
+
+
+def _terminate(process: AgentProcess) -> str:
+    try:
+        sent = process.send(signal.SIGTERM)
+    except PermissionError:
+        return "the agent runs as another user and takes no signal"
+    return "passed on to the agent as SIGTERM" if sent else "the agent has ended"
 
 
 def _wire(verification: Verification | None) -> dict[str, Any] | None:

@@ -109,6 +109,11 @@ def compute(job: Job) -> None:
     write(job)
 
 
+def write_four(job: Job) -> None:
+    for number in range(4):
+        write(job, f"part-{number}.bin", size=2_000_000)
+
+
 def leave_thread(job: Job) -> None:
     """Leaves a thread behind that would keep the interpreter alive for ever."""
     write(job)
@@ -172,6 +177,7 @@ def open_artifact(job: Job) -> None:
 
 ACTS = {
     "write": write,
+    "write-four": write_four,
     "heed": heed,
     "write-on": write_on,
     "swallow": swallow,

@@ -85,7 +85,9 @@ def test_paths_longer_than_the_system_takes_at_once_come_back(
     jobs.restore(jobs.snapshot(source), target)
 
     found = [
-        subprocess.run(["find", ".", "-printf", "%M %T@\n"], cwd=place, capture_output=True)
+        subprocess.run(
+            ["find", ".", "-printf", "%M %T@\n"], check=True, cwd=place, capture_output=True
+        )
         for place in (source, target)
     ]
     assert found[0].stdout.count(b"\n") == 32
@@ -179,7 +181,7 @@ def test_links_inside_come_back_to_the_byte(
     """The text of a link that stays inside is kept as it is, dangling or not."""
     (source / "file").write_bytes(b"x")
     (source / "sub" / "deep").mkdir(parents=True)
-    os.symlink(text, source / "self")
+    (source / "self").symlink_to(os.fsdecode(text))
 
     assert restored(jobs, source, target) == picture(source)
     assert jobs.last.codes() == {}
@@ -221,7 +223,7 @@ def build(root: Path, things: Build) -> None:
         if kind == "directory":
             place.mkdir()
         elif kind == "link":
-            os.symlink(content, place)
+            place.symlink_to(os.fsdecode(content))
         elif kind == "second name" and files:
             place.hardlink_to(files[len(content) % len(files)])
         else:

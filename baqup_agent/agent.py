@@ -13,6 +13,7 @@ from baqup_agent.contract import CONTRACT_VERSION, STOP_GRACE_S, Role
 
 if TYPE_CHECKING:
     from baqup_agent.config.variables import Variable
+    from baqup_agent.lifecycle.declaration import Lifecycle
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 
@@ -26,6 +27,7 @@ class Agent:
     Attributes:
         name: lower-case words joined by hyphens, for example ``agent-sqlite``.
         version: the agent's own version.
+        lifecycle: a refinement of the contract's lifecycle; the contract's own by default.
         variables: what the agent reads beyond the contract's variables.
         requires: for each role, the names of variables that it cannot do without.
         build: where the image came from, for ``--info``.
@@ -34,6 +36,7 @@ class Agent:
 
     name: ClassVar[str]
     version: ClassVar[str]
+    lifecycle: ClassVar[Lifecycle]
     variables: ClassVar[tuple[Variable, ...]] = ()
     requires: ClassVar[Mapping[str, Sequence[str]]] = {}
     build: ClassVar[Mapping[str, str | None]] = {"commit": None, "date": None}
@@ -60,6 +63,13 @@ class Agent:
         return tuple(role for role in Role if callable(getattr(cls, role.value, None)))
 
     @classmethod
+    def declared_lifecycle(cls) -> Lifecycle:
+        """The class's own ``lifecycle``, or the contract's."""
+        from baqup_agent.lifecycle.declaration import CONTRACT
+
+        return getattr(cls, "lifecycle", CONTRACT)
+
+    @classmethod
     def info(cls) -> dict[str, Any]:
         """Return the self-description that ``--info`` prints (Contract §8)."""
         return {
@@ -69,8 +79,8 @@ class Agent:
             "build": dict(cls.build),
             "roles": [role.value for role in cls.roles()],
             "capabilities": {
-                "compression": ["zstd", "gzip", "lz4", "none"],
-                "checksums": ["sha256", "sha512", "blake3"],
+                "compression": ["zstd", "gzip", *_installed("lz4"), "none"],
+                "checksums": ["sha256", "sha512", *_installed("blake3")],
                 "parallel": False,
             },
             "requirements": dict(cls.requirements),
@@ -90,3 +100,10 @@ class Agent:
         from baqup_agent.runtime.main import main
 
         main(cls, argv)
+
+
+def _installed(package: str) -> list[str]:
+    """The package's name as a list, empty where it is not installed."""
+    from importlib.util import find_spec
+
+    return [package] if find_spec(package) is not None else []

@@ -152,8 +152,7 @@ class HeartbeatThread:
         start_s = self._clock.monotonic()
         due_s = start_s
         while self._wait_until(due_s):
-            if self._clock.monotonic() >= due_s:
-                due_s = next_slot_s(start_s, self._interval_s, self._clock.monotonic())
+            due_s = next_slot_s(start_s, self._interval_s, self._clock.monotonic())
             self._beat()
 
     def _wait_until(self, due_s: float) -> bool:

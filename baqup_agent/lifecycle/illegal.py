@@ -1,4 +1,4 @@
-"""The one answer to a trigger that has no place in the current state."""
+"""The answers to a trigger that has no place in the current state."""
 
 from __future__ import annotations
 
@@ -35,3 +35,10 @@ class IllegalTransition(Exception):
         offer = ", ".join(map(repr, self.legal)) if self.legal else "nothing, the state is final"
         text = f"no transition for {self.trigger!r} in state {self.state!r}; legal here: {offer}"
         return f"{text}; did you mean {self.did_you_mean!r}?" if self.did_you_mean else text
+
+
+class RefusedTransition(IllegalTransition):
+    """A trigger was fired whose guards all said no; nothing has changed."""
+
+    def _message(self) -> str:
+        return f"every guard of {self.trigger!r} in state {self.state!r} refused the transition"

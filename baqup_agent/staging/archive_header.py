@@ -44,7 +44,7 @@ def header(member: Member) -> bytes:
     prefix, rest = _split(name)
     if rest is None:
         records.append(_record(b"path", name))
-        # A slash at the cut would make GNU tar take a file for a directory.
+        # In old tar formats a name with a slash at its end is a directory's.
         rest = name[:_NAME_BYTES].rstrip(b"/")
     if len(link) > _LINK_BYTES:
         records.append(_record(b"linkpath", link))

@@ -68,8 +68,8 @@ class Staging:
         self._lock = Lock()
         self._job: JobDirectory | None = None
         self._publication: Publication | None = None
-        self._open: dict[str, ArtifactWriter | None] = {}
-        self._sealed: dict[str, tuple[PartFile, Artifact]] = {}
+        self._open: dict[str, ArtifactWriter] = {}
+        self._sealed: dict[str, ArtifactWriter] = {}
 
     @property
     def directory(self) -> Path:
@@ -80,7 +80,13 @@ class Staging:
     def artifacts(self) -> tuple[Artifact, ...]:
         """The sealed artifacts, in the order in which they were sealed."""
         with self._lock:
-            return tuple(artifact for _, artifact in self._sealed.values())
+            return tuple(writer.artifact for writer in self._sealed.values())
+
+    @property
+    def bytes_in(self) -> int:
+        """Bytes of the sealed artifacts as the agent wrote them, before compression."""
+        with self._lock:
+            return sum(writer.bytes_in for writer in self._sealed.values())
 
     @property
     def open_writers(self) -> tuple[str, ...]:
@@ -121,17 +127,10 @@ class Staging:
         job = self._writable()
         codec = self._codec(compress)
         filename = _suffixed(check_name(name), codec)
-        self._reserve(filename)
-        try:
-            algorithm = self._settings.checksum_algorithm
-            part = _create(job, filename, algorithm)
-            form = Format(codec, codec.level(self._settings), algorithm)
-            writer = ArtifactWriter(
-                part, form, log=self._log, check=self._check, settle=self._settler(part)
-            )
-        except BaseException:
-            self._release(filename)
-            raise
+        algorithm = self._settings.checksum_algorithm
+        part = _create(job, filename, algorithm)
+        form = Format(codec, codec.level(self._settings), algorithm)
+        writer = ArtifactWriter(part, form, log=self._log, check=self._check, settle=self._settle)
         with self._lock:
             self._open[filename] = writer
         return writer
@@ -148,13 +147,13 @@ class Staging:
         """
         self._writable()
         with self._lock:
-            part, _ = self._sealed.pop(filename, (None, None))
-        if part is None:
+            writer = self._sealed.pop(filename, None)
+        if writer is None:
             raise InternalError(
                 f"there is no sealed artifact {filename!r} to discard; "
                 f"sealed are: {_listed(self._sealed)}"
             )
-        part.remove()
+        writer.remove()
 
     def publish(self, manifest: Manifest) -> Path:
         """Publish every sealed artifact, the manifest last; see `baqup_agent.staging.publication`.
@@ -187,7 +186,7 @@ class Staging:
         Raises:
             IOFailure: something in it cannot be deleted.
         """
-        if self._job is not None and not self.published:
+        if self._job is not None and self._job.fd >= 0:
             self._leave_writers()
             self._job.remove_staging()
 
@@ -226,24 +225,11 @@ class Staging:
             self._on_fallback(asked, codec.name)
         return codec
 
-    def _reserve(self, filename: str) -> None:
+    def _settle(self, writer: ArtifactWriter) -> None:
         with self._lock:
-            if filename in self._open or filename in self._sealed:
-                raise _duplicate(filename)
-            self._open[filename] = None
-
-    def _release(self, filename: str) -> None:
-        with self._lock:
-            self._open.pop(filename, None)
-
-    def _settler(self, part: PartFile) -> Callable[[ArtifactWriter, Artifact | None], None]:
-        def settle(writer: ArtifactWriter, artifact: Artifact | None) -> None:
-            with self._lock:
-                self._open.pop(writer.name, None)
-                if artifact is not None:
-                    self._sealed[writer.name] = (part, artifact)
-
-        return settle
+            self._open.pop(writer.name, None)
+            if writer.sealed:
+                self._sealed[writer.name] = writer
 
     def _require_complete(self, manifest: Manifest) -> None:
         if self.open_writers:
@@ -263,8 +249,7 @@ class Staging:
         with self._lock:
             writers, self._open = self._open, {}
         for writer in writers.values():
-            if writer is not None:
-                writer.leave()
+            writer.leave()
 
 
 def _suffixed(name: str, codec: Codec) -> str:
@@ -283,7 +268,7 @@ def _create(job: JobDirectory, filename: str, algorithm: str) -> PartFile:
     try:
         return PartFile(job, filename, new_hash(algorithm))
     except OutputError as error:
-        # A filesystem may see one name where we see two, as 'a' and 'A'.
+        # The disk is what decides: some filesystems see one name in 'a' and 'A'.
         if isinstance(error.__cause__, FileExistsError):
             raise _duplicate(filename) from error
         raise

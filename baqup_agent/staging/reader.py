@@ -47,12 +47,9 @@ def open_artifact(directory: str | os.PathLike[str], filename: str) -> Iterator[
     artifact = _listed(directory, filename)
     codec = _codec(artifact)
     with _verified(path, artifact) as file:
-        source = codec.opener(file)
-        stream = io.BufferedReader(_Decoded(source, path, codec), _BUFFER_BYTES)
-        try:
+        decoded = _Decoded(codec.opener(file), path, codec)
+        with io.BufferedReader(decoded, _BUFFER_BYTES) as stream:
             yield cast("BinaryIO", stream)
-        finally:
-            source.close()
 
 
 def _listed(directory: str | os.PathLike[str], filename: str) -> Artifact:

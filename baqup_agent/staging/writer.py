@@ -54,7 +54,7 @@ class ArtifactWriter:
         form: how it is stored.
         log: is told if a part cannot be removed.
         check: called on each write; raises when the job must stop.
-        settle: told at the end, with the sealed artifact or with None.
+        settle: told at the end, when the artifact was sealed or given up.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class ArtifactWriter:
         *,
         log: LogSink,
         check: Callable[[], None],
-        settle: Callable[[ArtifactWriter, Artifact | None], None],
+        settle: Callable[[ArtifactWriter], None],
     ) -> None:
         self._part = part
         self._form = form
@@ -97,6 +97,11 @@ class ArtifactWriter:
     def closed(self) -> bool:
         """Whether the artifact was sealed or given up."""
         return self._closed
+
+    @property
+    def sealed(self) -> bool:
+        """Whether the artifact is complete."""
+        return self._artifact is not None
 
     @property
     def artifact(self) -> Artifact:
@@ -184,7 +189,15 @@ class ArtifactWriter:
         except IOFailure as error:
             # The error that led here is the one to report.
             self._log.warn("a part could not be removed", reason=error.message)
-        self._settle(self, None)
+        self._settle(self)
+
+    def remove(self) -> None:
+        """Remove the part of a sealed artifact.
+
+        Raises:
+            IOFailure: it cannot be removed.
+        """
+        self._part.remove()
 
     def leave(self) -> None:
         """Give the artifact up, but leave on disk what there is; nothing if it is closed."""
@@ -242,7 +255,7 @@ class ArtifactWriter:
             checksum_value=checksum,
             compression=self._form.codec.name,
         )
-        self._settle(self, self._artifact)
+        self._settle(self)
 
     def _store(self, data: ReadableBuffer) -> None:
         if data:

@@ -117,22 +117,23 @@ def test_a_beat_on_request_comes_at_once_and_leaves_the_schedule_alone() -> None
     assert len(bus.beats) == 3
 
 
-def test_beats_follow_an_injected_clock() -> None:
-    """A slot that has come is beaten once, and slots that were missed are not made up for."""
+def test_slots_lie_on_a_grid_from_the_first_beat_on() -> None:
+    """A late beat, a missed slot and a beat on request all leave the grid where it was."""
     bus, clock = ListBus(), StepClock()
-    thread = HeartbeatThread(bus, "agent-1", 10, NullLog(), clock=clock)
+    thread = HeartbeatThread(bus, "agent-1", 0.1, NullLog(), clock=clock)
     thread.start()
     eventually(lambda: len(bus.beats) == 1)
-    clock.seconds = 47.0
+    # Each move shows what it would take for the beat to come at a wrong slot, or twice.
+    for beats, seconds in enumerate((0.137, 0.201, 0.577, 0.601), start=2):
+        clock.seconds = seconds
+        eventually(lambda beats=beats: len(bus.beats) == beats)
     thread.beat_now()
-    eventually(lambda: len(bus.beats) == 2)
-    clock.seconds = 49.9
-    thread.beat_now()
-    eventually(lambda: len(bus.beats) == 3)
+    eventually(lambda: len(bus.beats) == 6)
+    clock.seconds = 0.701
+    eventually(lambda: len(bus.beats) == 7)
     thread.stop()
 
-    # Had missed slots been made up for, or slot 50 come early, there would be more.
-    assert len(bus.beats) == 3
+    assert len(bus.beats) == 7
 
 
 def test_no_beat_after_stopping() -> None:

@@ -39,6 +39,15 @@ def test_a_graver_event_takes_the_place_of_the_newest_lighter_one() -> None:
     assert pending.dropped == 3
 
 
+def test_of_the_lighter_events_the_newest_goes() -> None:
+    """What came first tells best how the trouble began."""
+    pending = PendingMessages(events_max=3)
+    for seq, severity in enumerate(["info", "info", "info", "error"], start=1):
+        pending.put(event(stamp(seq), severity=severity))
+
+    assert take_all(pending) == [1, 2, 4]
+
+
 def test_a_lighter_event_never_takes_the_place_of_a_graver_one() -> None:
     """It is the one that is given up."""
     pending = PendingMessages(events_max=2)

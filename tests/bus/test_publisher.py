@@ -12,6 +12,7 @@ import pytest
 from baqup_agent.bus.backoff import Backoff
 from baqup_agent.bus.memory_transport import MemoryTransport
 from baqup_agent.bus.outage import MessageRejected
+from baqup_agent.bus.pending import GAPS_S
 from baqup_agent.bus.publisher import Publisher
 from baqup_agent.bus.topology import Wire
 from baqup_agent.bus.transport import Transport
@@ -108,6 +109,18 @@ class TestUndisturbed:
             publisher.publish(progress(stamp(seq)))
 
         eventually(lambda: transport.messages and transport.messages[-1]["seq"] == 3)
+
+    def test_a_flush_does_not_wait_for_the_turn_of_progress(
+        self, start: Start, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Whoever flushes wants it now."""
+        monkeypatch.setitem(GAPS_S, "progress", 600)
+        publisher = start(MemoryTransport())
+        publisher.publish(progress(stamp(1)))
+        eventually(lambda: publisher.sent == 1)
+        publisher.publish(progress(stamp(2)))
+
+        assert publisher.flush(5)
 
     def test_a_heartbeat_overtakes_what_waits(self, start: Start) -> None:
         """Life is told of before anything else."""
@@ -250,7 +263,7 @@ class TestOutage:
         publisher.publish(status(stamp(1)))
         transport.down = False
 
-        assert publisher.flush(5)
+        assert publisher.flush(0.4)  # at once: less than the shortest pause of a flush
 
     def test_a_flush_that_waits_tries_again_and_again(self, start: Start) -> None:
         """While somebody waits, pauses are short."""

@@ -177,6 +177,19 @@ class TestLostAnswers:
         entries = admin.xrange(key(PREFIX, "event", JOB))
         assert [fields.get("seq") for _, fields in entries] == [None, "1", "2"]
 
+    def test_a_repeated_event_is_recognised_however_much_came_after_it(
+        self, transport: RedisTransport, admin: Redis
+    ) -> None:
+        """By its id; only where that is taken by time are the newest entries searched."""
+        transport.send(event(stamp(1)).to_wire())
+        with admin.pipeline() as pipeline:
+            for number in range(1500):
+                pipeline.xadd(key(PREFIX, "event", JOB), {"foreign": number})
+            pipeline.execute()
+        transport.send(event(stamp(1)).to_wire())
+
+        assert admin.xlen(key(PREFIX, "event", JOB)) == 1501
+
     def test_a_server_that_forgot_the_scripts_gets_them_again(
         self, transport: RedisTransport, admin: Redis
     ) -> None:

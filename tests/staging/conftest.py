@@ -55,6 +55,11 @@ def put(staging: Staging, name: str, content: bytes, **options: object) -> str:
     return out.name
 
 
+def names(directory: Path | str) -> list[str]:
+    """What lies in a directory, sorted."""
+    return sorted(path.name for path in Path(directory).iterdir())
+
+
 def tree(directory: Path) -> dict[str, bytes]:
     """Every regular file below a directory, with its content."""
     return {

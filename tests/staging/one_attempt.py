@@ -94,11 +94,12 @@ def sweep(root: Path) -> None:
         after_first = (root / job_id / "manifest.json").exists()
         again = killed and forked(root, job_id, step * 7 % 50 + 1, b"second ")
         fact = {"job": job_id, "killed": killed, "published": after_first, "again": again}
-        print(json.dumps(fact), flush=True)
+        sys.stdout.write(json.dumps(fact) + "\n")
+        sys.stdout.flush()
 
 
 if __name__ == "__main__":
     if sys.argv[3:] == ["sweep"]:
         sweep(Path(sys.argv[1]))
     else:
-        print(attempt(Path(sys.argv[1]), sys.argv[2], b"only "))
+        sys.stdout.write(attempt(Path(sys.argv[1]), sys.argv[2], b"only ") + "\n")

@@ -20,7 +20,7 @@ from baqup_agent.errors import (
 from baqup_agent.staging.area import Staging
 from baqup_agent.staging.verification import verify
 
-from .conftest import manifest_of, mounted, put, tree
+from .conftest import manifest_of, mounted, names, put, tree
 
 
 def one_line(error: OutputError, *words: object) -> None:
@@ -36,7 +36,7 @@ def one_line(error: OutputError, *words: object) -> None:
 def test_prepare_makes_the_directories(staging, root, job_id):
     """The root is made too, where its parent is there."""
     assert staging.directory == root / job_id
-    assert os.listdir(staging.directory) == [".staging"]
+    assert names(staging.directory) == [".staging"]
     assert not staging.published
 
 
@@ -87,7 +87,7 @@ def test_a_root_that_cannot_be_written_to_is_refused(read_only, make_staging):
         make_staging(at=read_only)
 
     one_line(caught.value, read_only, "BAQUP_STAGING_DIR")
-    assert os.listdir(read_only) == []
+    assert names(read_only) == []
 
 
 def test_a_job_directory_that_is_a_link_is_refused(make_staging, root, job_id, tmp_path):
@@ -101,7 +101,7 @@ def test_a_job_directory_that_is_a_link_is_refused(make_staging, root, job_id, t
         make_staging()
 
     one_line(caught.value, root / job_id, "link")
-    assert os.listdir(tmp_path / "elsewhere") == ["precious"]
+    assert names(tmp_path / "elsewhere") == ["precious"]
 
 
 def test_a_job_directory_that_is_a_file_is_refused(make_staging, root, job_id):
@@ -150,10 +150,10 @@ def test_leftovers_of_an_attempt_that_was_not_published_are_removed(
 
     make_staging()
 
-    assert sorted(os.listdir(job)) == [".baqup-status.json", ".staging"]
-    assert os.listdir(job / ".staging") == []
+    assert names(job) == [".baqup-status.json", ".staging"]
+    assert names(job / ".staging") == []
     assert tree(precious) == {"file": b"keep"}
-    assert sorted(os.listdir(root)) == sorted([job_id, "another-job"])
+    assert names(root) == sorted([job_id, "another-job"])
     assert ("info", "leftovers of an unpublished attempt removed") in log.records
 
 
@@ -174,7 +174,7 @@ def test_a_staging_that_is_no_directory_is_a_leftover(kind, make_staging, root, 
 
     assert hidden.is_dir()
     assert not hidden.is_symlink()
-    assert os.listdir(precious) == ["file"]
+    assert names(precious) == ["file"]
 
 
 def test_a_staging_on_another_filesystem_is_refused_untouched(make_staging, root, job_id):
@@ -185,7 +185,7 @@ def test_a_staging_on_another_filesystem_is_refused_untouched(make_staging, root
         with pytest.raises(OutputError) as caught:
             make_staging()
 
-        assert os.listdir(mount) == ["precious"]
+        assert names(mount) == ["precious"]
     one_line(caught.value, root / job_id, "unmount")
 
 
@@ -203,7 +203,7 @@ def test_a_bind_mount_of_the_same_filesystem_is_refused_untouched(
             make_staging()
 
     one_line(caught.value, root / job_id, "unmount")
-    assert os.listdir(other) == ["precious"]
+    assert names(other) == ["precious"]
 
 
 def test_a_staging_that_lies_elsewhere_after_all_is_refused(make_staging, monkeypatch):
@@ -234,7 +234,7 @@ def test_a_job_that_was_let_go_can_be_tried_again(staging, make_staging):
     again = make_staging()
     put(again, "second", b"y")
 
-    assert sorted(os.listdir(again.publish(manifest_of(again)))) == ["manifest.json", "second.zst"]
+    assert names(again.publish(manifest_of(again))) == ["manifest.json", "second.zst"]
 
 
 def test_a_filesystem_without_locks_or_directory_sync_is_used_and_told(
@@ -320,9 +320,20 @@ def test_the_compression_decides_the_suffix(settings, options, name, make_stagin
     assert staging.artifacts[0].filename == name
 
 
+def test_what_was_written_is_counted_before_compression(staging):
+    """The ratio of the two sizes is reported; what was given up does not count."""
+    put(staging, "data", b"x" * 1000)
+    put(staging, "more", b"y" * 500, compress=False)
+    staging.artifact("open").write(b"z" * 100)
+    name = put(staging, "gone", b"w" * 50)
+    staging.discard(name)
+
+    assert staging.bytes_in == 1500
+
+
 def test_an_unknown_compression_is_the_agents_bug(staging):
     """The choice is named."""
-    with pytest.raises(InternalError, match="'rar' names no compression; use one of zstd"):
+    with pytest.raises(InternalError, match=r"'rar' names no compression; use one of zstd"):
         staging.artifact("data", compress="rar")
 
 
@@ -356,12 +367,12 @@ def test_a_bad_name_leaves_nothing_behind(name, staging):
         staging.artifact(name)
 
     assert caught.value.code == "ARTIFACT_NAME_INVALID"
-    assert os.listdir(staging.directory / ".staging") == []
+    assert names(staging.directory / ".staging") == []
 
 
 def test_a_name_must_leave_room_for_the_suffix(staging):
     """It is the published name that filesystems limit."""
-    with pytest.raises(InternalError, match="'.zst'") as caught:
+    with pytest.raises(InternalError, match=r"'\.zst'") as caught:
         staging.artifact("x" * 252)
 
     assert caught.value.code == "ARTIFACT_NAME_INVALID"
@@ -407,7 +418,7 @@ def test_a_discarded_artifact_is_gone_and_its_name_free(staging):
     staging.discard(name)
 
     assert [artifact.filename for artifact in staging.artifacts] == ["other.zst"]
-    assert os.listdir(staging.directory / ".staging") == ["other.zst"]
+    assert names(staging.directory / ".staging") == ["other.zst"]
     put(staging, "data", b"second")
 
 
@@ -431,7 +442,7 @@ def test_publish_moves_everything_and_takes_staging_away(staging):
     directory = staging.publish(manifest)
 
     assert directory == staging.directory
-    assert sorted(os.listdir(directory)) == ["a", "b.zst", "manifest.json"]
+    assert names(directory) == ["a", "b.zst", "manifest.json"]
     assert staging.published
     found = verify(directory)
     assert found.ok
@@ -454,7 +465,7 @@ def test_an_artifact_that_is_still_open_stops_the_publication(staging):
     with pytest.raises(InternalError, match=r"'forgotten.zst'.*'with'"):
         staging.publish(manifest_of(staging))
 
-    assert os.listdir(staging.directory) == [".staging"]
+    assert names(staging.directory) == [".staging"]
 
 
 @pytest.mark.parametrize("change", ["job", "missing", "extra", "altered"])
@@ -473,7 +484,7 @@ def test_a_manifest_that_is_not_this_jobs_is_refused(change, staging):
     with pytest.raises(InternalError, match="must list"):
         staging.publish(manifest_of(staging, **wrong))
 
-    assert os.listdir(staging.directory) == [".staging"]
+    assert names(staging.directory) == [".staging"]
 
 
 def test_a_manifest_that_readers_would_refuse_is_not_published(staging):
@@ -483,7 +494,7 @@ def test_a_manifest_that_readers_would_refuse_is_not_published(staging):
     with pytest.raises(InternalError, match="created_at"):
         staging.publish(manifest_of(staging, created_at="today"))
 
-    assert os.listdir(staging.directory) == [".staging"]
+    assert names(staging.directory) == [".staging"]
     assert verify(staging.publish(manifest_of(staging))).ok
 
 
@@ -515,6 +526,8 @@ def test_scratch_files_of_an_author_do_not_spoil_the_publication(staging, log):
     assert found.ok
     assert found.notes == ("'.staging' still holds 1 unpublished entries",)
     assert ("warn", "staging could not be removed") in log.records
+    staging.remove()
+    assert verify(directory).notes == ()
 
 
 def test_a_stranger_who_replaces_staging_cannot_get_anything_published(staging, tmp_path):
@@ -557,7 +570,7 @@ def test_remove_deletes_this_jobs_staging_only(staging, root):
 
     staging.remove()
 
-    assert os.listdir(staging.directory) == [".baqup-status.json"]
+    assert names(staging.directory) == [".baqup-status.json"]
     assert other.is_dir()
 
 
@@ -579,7 +592,7 @@ def test_close_keeps_everything_on_disk(staging):
     staging.close()
     staging.close()
 
-    assert sorted(os.listdir(staging.directory / ".staging")) == ["data.zst", "open"]
+    assert names(staging.directory / ".staging") == ["data.zst", "open"]
     with pytest.raises(InternalError, match="closed"):
         out.write(b"x")
     with pytest.raises(InternalError, match="not prepared"):
@@ -592,7 +605,7 @@ def test_no_descriptor_is_left_open(make_staging, root):
     if not descriptors.is_dir():
         pytest.skip("open descriptors are listed on Linux")
     root.mkdir()
-    before = len(os.listdir(descriptors))
+    before = len(names(descriptors))
     for number in range(5):
         staging = make_staging(job=str(uuid4()))
         put(staging, "data", b"x")
@@ -605,7 +618,7 @@ def test_no_descriptor_is_left_open(make_staging, root):
                 _reopened(make_staging, staging)
         staging.close()
 
-    assert len(os.listdir(descriptors)) == before
+    assert len(names(descriptors)) == before
 
 
 def _reopened(make_staging, staging):

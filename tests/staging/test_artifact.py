@@ -27,7 +27,9 @@ BAD_NAMES = {
 UNPRINTABLE = ["bell\x7f", "right\u202eto-left", "no-break\u00a0space", "line\u2028separator"]
 
 
-@pytest.mark.parametrize("name", ["data.tar", "a", "x" * 255, "ö" * 127, "with space", "x..y", "-r"])
+@pytest.mark.parametrize(
+    "name", ["data.tar", "a", "x" * 255, "ö" * 127, "with space", "x..y", "-r"]
+)
 def test_a_plain_name_is_good(name):
     """A file name of at most 255 bytes that shows on a terminal is accepted."""
     assert check_name(name) == name

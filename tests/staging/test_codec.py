@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import os
 import shutil
 import subprocess
 import sys
@@ -54,6 +55,19 @@ def test_the_same_content_gives_the_same_bytes(codec):
     assert len(data) < len(CONTENT) / 10
     if codec.name == "gzip":
         assert data[4:8] == b"\0\0\0\0"
+
+
+@pytest.mark.parametrize("codec", COMPRESSING, ids=lambda codec: codec.name)
+def test_a_frame_knows_when_it_was_damaged(codec):
+    """A bit that flips after the manifest was lost is still found, by the ordinary command too."""
+    content = os.urandom(10_000)
+    data = bytearray(compressed(codec.name, codec.default_level, large=True, content=content))
+    data[5_000] ^= 1
+
+    with pytest.raises(Exception, match=r"(?i)checksum|crc|invalid") as caught:
+        codec.opener(io.BytesIO(data)).read()
+
+    assert not isinstance(caught.value, AssertionError)
 
 
 def test_without_compression_bytes_are_stored_as_they_are():

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import os
 
 import pytest
 
@@ -9,7 +8,7 @@ from baqup_agent.errors import ConfigError, InternalError, OutputError
 from baqup_agent.staging.orphan import write_orphan_status
 from baqup_agent.staging.verification import verify
 
-from .conftest import put
+from .conftest import names, put
 
 
 def test_an_orphan_status_is_written_into_the_jobs_directory(staging):
@@ -20,7 +19,7 @@ def test_an_orphan_status_is_written_into_the_jobs_directory(staging):
 
     assert path == staging.directory / ".baqup-status.json"
     assert json.loads(path.read_text()) == {"type": "status", "error": None, "files": []}
-    assert sorted(os.listdir(staging.directory)) == [".baqup-status.json", ".staging"]
+    assert names(staging.directory) == [".baqup-status.json", ".staging"]
 
 
 def test_it_needs_no_prepared_staging(make_staging, root, job_id):
@@ -101,7 +100,7 @@ def test_a_message_that_is_no_json_is_the_agents_bug(staging):
     with pytest.raises(InternalError, match="the status"):
         staging.write_orphan_status({"bad": object()})
 
-    assert os.listdir(staging.directory) == [".staging"]
+    assert names(staging.directory) == [".staging"]
 
 
 def test_a_full_disk_leaves_the_older_status(small_disk, make_staging, monkeypatch):
@@ -114,4 +113,4 @@ def test_a_full_disk_leaves_the_older_status(small_disk, make_staging, monkeypat
 
     assert caught.value.exit_code == 74
     assert json.loads(path.read_text()) == {"seq": 1}
-    assert sorted(os.listdir(staging.directory)) == [".baqup-status.json", ".staging"]
+    assert names(staging.directory) == [".baqup-status.json", ".staging"]

@@ -17,7 +17,7 @@ from baqup_agent.staging.codec import CODECS
 from baqup_agent.staging.manifest import Manifest
 from baqup_agent.staging.reader import open_artifact
 
-from .conftest import CREATED_AT, manifest_of, put
+from .conftest import CREATED_AT, manifest_of, names, put
 
 
 def publish_raw(directory: Path, job_id: str, content: bytes, compression: str) -> Path:
@@ -30,6 +30,17 @@ def publish_raw(directory: Path, job_id: str, content: bytes, compression: str) 
     manifest = Manifest(job_id, "agent-other", "snapshot", CREATED_AT, [artifact])
     (directory / "manifest.json").write_bytes(manifest.to_bytes())
     return directory
+
+
+def hand_out(directory: Path, name: str) -> None:
+    """Fail the test if a stream is handed out at all."""
+    with open_artifact(directory, name):
+        pytest.fail("the stream was handed out")
+
+
+def read(directory: Path, name: str) -> bytes:
+    with open_artifact(directory, name) as stream:
+        return stream.read()
 
 
 @pytest.mark.parametrize("codec", CODECS)
@@ -51,24 +62,26 @@ def test_an_artifact_reads_back(codec, make_staging):
 
 def test_the_stream_ends_with_the_block(published):
     """No descriptor outlives it, also when the block raises."""
-    before = len(os.listdir("/proc/self/fd"))
-    with pytest.raises(ZeroDivisionError), open_artifact(published, "data.sql.zst") as stream:
+    before = len(names("/proc/self/fd"))
+    with open_artifact(published, "data.sql.zst") as stream:
         stream.read(1)
+    with pytest.raises(ZeroDivisionError), open_artifact(published, "data.sql.zst"):
         1 / 0  # noqa: B018
 
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(names("/proc/self/fd")) == before
+    with pytest.raises(ValueError, match="closed"):
+        stream.read(1)
 
 
 @pytest.mark.parametrize("position", [0, -1])
 def test_a_corrupt_artifact_gives_not_one_byte(position, published):
-    """The whole file is checked first, so damage at its end is found before its beginning is read."""
+    """The whole file is checked first: damage at its end is found before its beginning is read."""
     content = bytearray((published / "notes.txt").read_bytes())
     content[position] ^= 1
     (published / "notes.txt").write_bytes(content)
 
     with pytest.raises(VerificationFailed, match="sha256") as caught:
-        with open_artifact(published, "notes.txt"):
-            pytest.fail("the stream was handed out")
+        hand_out(published, "notes.txt")
 
     assert str(published / "notes.txt") in caught.value.message
 
@@ -77,8 +90,8 @@ def test_a_missing_artifact_is_told(published):
     """Incomplete, with the path."""
     (published / "notes.txt").unlink()
 
-    with pytest.raises(VerificationFailed, match="missing"), open_artifact(published, "notes.txt"):
-        pytest.fail("the stream was handed out")
+    with pytest.raises(VerificationFailed, match="missing"):
+        hand_out(published, "notes.txt")
 
 
 def test_a_link_in_an_artifacts_place_is_not_followed(published, tmp_path):
@@ -86,16 +99,15 @@ def test_a_link_in_an_artifacts_place_is_not_followed(published, tmp_path):
     (published / "notes.txt").rename(tmp_path / "elsewhere")
     (published / "notes.txt").symlink_to(tmp_path / "elsewhere")
 
-    with pytest.raises(IOFailure, match="notes.txt"), open_artifact(published, "notes.txt"):
-        pytest.fail("the stream was handed out")
+    with pytest.raises(IOFailure, match=r"notes\.txt"):
+        hand_out(published, "notes.txt")
 
 
 @pytest.mark.parametrize("name", ["absent", "manifest.json", "../x", ""])
 def test_only_what_the_manifest_lists_is_opened(name, published):
     """The message tells what it lists."""
-    with pytest.raises(VerificationFailed, match=r"'data.sql.zst', 'notes.txt'"):
-        with open_artifact(published, name):
-            pytest.fail("the stream was handed out")
+    with pytest.raises(VerificationFailed, match=r"'data\.sql\.zst', 'notes\.txt'"):
+        hand_out(published, name)
 
 
 def test_without_a_manifest_nothing_is_opened(published):
@@ -103,8 +115,7 @@ def test_without_a_manifest_nothing_is_opened(published):
     (published / "manifest.json").unlink()
 
     with pytest.raises(VerificationFailed, match="incomplete"):
-        with open_artifact(published, "notes.txt"):
-            pytest.fail("the stream was handed out")
+        hand_out(published, "notes.txt")
 
 
 @pytest.mark.parametrize(
@@ -118,15 +129,12 @@ def test_without_a_manifest_nothing_is_opened(published):
     ],
     ids=["zstd", "gzip", "lz4", "cut", "trailing"],
 )
-def test_content_that_is_not_what_the_manifest_says_is_told(
-    compression, content, tmp_path, job_id
-):
+def test_content_that_is_not_what_the_manifest_says_is_told(compression, content, tmp_path, job_id):
     """The checksum holds, so the agent that wrote it is at fault."""
     directory = publish_raw(tmp_path / "job", job_id, content, compression)
 
     with pytest.raises(VerificationFailed, match=f"decompressed as {compression}") as caught:
-        with open_artifact(directory, "data") as stream:
-            stream.read()
+        read(directory, "data")
 
     assert "\n" not in caught.value.message
 
@@ -143,7 +151,9 @@ def test_several_frames_are_one_content(tmp_path, job_id):
 def test_what_the_command_compressed_is_read(tmp_path, job_id):
     """Agents in other languages use the ordinary tools."""
     content = os.urandom(1 << 16) * 40
-    done = subprocess.run(["zstd", "-q", "-c", "-T2"], input=content, capture_output=True, check=True)
+    done = subprocess.run(
+        ["zstd", "-q", "-c", "-T2"], input=content, capture_output=True, check=True
+    )
     directory = publish_raw(tmp_path / "job", job_id, done.stdout, "zstd")
 
     with open_artifact(directory, "data") as stream:
@@ -156,8 +166,8 @@ def test_an_encrypted_artifact_is_not_handed_out_as_content(published):
     manifest["artifacts"][1]["encrypted"] = True
     (published / "manifest.json").write_text(json.dumps(manifest))
 
-    with pytest.raises(DataError, match="decrypt"), open_artifact(published, "notes.txt"):
-        pytest.fail("the stream was handed out")
+    with pytest.raises(DataError, match="decrypt"):
+        hand_out(published, "notes.txt")
 
 
 def test_a_missing_package_names_the_command_that_installs_it(make_staging, monkeypatch):
@@ -167,8 +177,8 @@ def test_a_missing_package_names_the_command_that_installs_it(make_staging, monk
     directory = staging.publish(manifest_of(staging))
     monkeypatch.setitem(sys.modules, "lz4.frame", None)
 
-    with pytest.raises(ConfigError, match=r"baqup-agent\[lz4\]"), open_artifact(directory, name):
-        pytest.fail("the stream was handed out")
+    with pytest.raises(ConfigError, match=r"baqup-agent\[lz4\]"):
+        hand_out(directory, name)
 
 
 def test_a_disk_that_fails_while_reading_is_an_io_error(published, monkeypatch):
@@ -179,11 +189,12 @@ def test_a_disk_that_fails_while_reading_is_an_io_error(published, monkeypatch):
             raise OSError(5, os.strerror(5))
 
     codec = CODECS["none"]
-    monkeypatch.setitem(CODECS, "none", type(codec)(**_members(codec) | {"opener": lambda _: Broken()}))
+    monkeypatch.setitem(
+        CODECS, "none", type(codec)(**_members(codec) | {"opener": lambda _: Broken()})
+    )
 
     with pytest.raises(IOFailure, match="cannot read"):
-        with open_artifact(published, "notes.txt") as stream:
-            stream.read()
+        read(published, "notes.txt")
 
 
 def _members(codec) -> dict[str, object]:

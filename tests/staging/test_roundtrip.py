@@ -47,7 +47,10 @@ def check(chunks: list[bytes], form: tuple[str, int, str], command: str | None) 
     compression, level, algorithm = form
     with tempfile.TemporaryDirectory() as scratch:
         staging = Staging(
-            Path(scratch), str(uuid4()), ArtifactSettings(compression, level, algorithm), log=NullLog()
+            Path(scratch),
+            str(uuid4()),
+            ArtifactSettings(compression, level, algorithm),
+            log=NullLog(),
         )
         staging.prepare()
         with staging.artifact("data") as out:

@@ -16,11 +16,11 @@ from baqup_agent.staging.artifact import Artifact
 from baqup_agent.staging.codec import CODECS
 from baqup_agent.staging.writer import BUFFER_BYTES, SLICE_BYTES
 
-from .conftest import manifest_of, put
+from .conftest import manifest_of, names, put
 
 
 def in_staging(staging) -> set[str]:
-    return set(os.listdir(staging.directory / ".staging"))
+    return set(names(staging.directory / ".staging"))
 
 
 def test_a_sealed_artifact_states_what_is_on_disk(staging):
@@ -127,7 +127,7 @@ def test_a_filesystem_that_takes_nothing_is_an_error(staging, monkeypatch):
 
 def test_an_exception_in_the_block_removes_the_part(staging):
     """The author's exception arrives as it was, and the name is free again."""
-    with pytest.raises(ZeroDivisionError), staging.artifact("data") as out:
+    with pytest.raises(ZeroDivisionError), staging.artifact("data") as out:  # noqa: PT012
         out.write(b"half")
         1 / 0  # noqa: B018
 
@@ -244,7 +244,7 @@ def test_a_failing_sync_is_an_io_error(staging, monkeypatch):
     def refuse(_fd: int) -> None:
         raise OSError(5, os.strerror(5))
 
-    with pytest.raises(IOFailure, match="cannot sync"), staging.artifact("data") as out:
+    with pytest.raises(IOFailure, match="cannot sync"), staging.artifact("data") as out:  # noqa: PT012
         out.write(b"x")
         monkeypatch.setattr(os, "fsync", refuse)
 
@@ -254,11 +254,12 @@ def test_a_failing_sync_is_an_io_error(staging, monkeypatch):
 
 def test_a_stranger_who_writes_into_the_part_is_noticed(staging):
     """The checksum would be that of other bytes."""
-    with pytest.raises(IOFailure, match="4 were written"):  # noqa: PT012
-        with staging.artifact("data", compress=False) as out:
-            out.write(b"mine")
-            with (staging.directory / ".staging" / "data").open("ab") as stranger:
-                stranger.write(bytes(100))
+    out = staging.artifact("data", compress=False)
+    with (staging.directory / ".staging" / "data").open("ab") as stranger:
+        stranger.write(bytes(100))
+
+    with pytest.raises(IOFailure, match="4 were written"), out:
+        out.write(b"mine")
 
     assert staging.artifacts == ()
 

@@ -1,0 +1,1 @@
+"""``baqup-agent lifecycle …``: look at, prove, draw and convert lifecycles."""

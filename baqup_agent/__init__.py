@@ -17,8 +17,16 @@ if TYPE_CHECKING:
     from baqup_agent.contract import AgentState, ExitCode, LogLevel, Role
     from baqup_agent.errors import BaqupError, JobCancelled
     from baqup_agent.job.job import Job
-    from baqup_agent.lifecycle.declaration import CONTRACT, Lifecycle, State, Transition
-    from baqup_agent.lifecycle.illegal import IllegalTransition
+    from baqup_agent.job.triggers import Trigger, Triggers
+    from baqup_agent.lifecycle.declaration import (
+        CONTRACT,
+        Lifecycle,
+        SignalPolicy,
+        State,
+        Transition,
+    )
+    from baqup_agent.lifecycle.illegal import IllegalTransition, RefusedTransition
+    from baqup_agent.lifecycle.refinement import LifecycleDeclarationError, refine
     from baqup_agent.observability.logger import Logger
     from baqup_agent.security.paths import validate_path
     from baqup_agent.security.secret import Secret
@@ -42,17 +50,23 @@ __all__ = [
     "Job",
     "JobCancelled",
     "Lifecycle",
+    "LifecycleDeclarationError",
     "LogLevel",
     "Logger",
     "Manifest",
+    "RefusedTransition",
     "Role",
     "Secret",
+    "SignalPolicy",
     "State",
     "Transition",
+    "Trigger",
+    "Triggers",
     "Variable",
     "__version__",
     "atomic_write",
     "compute_checksum",
+    "refine",
     "validate_path",
 ]
 
@@ -70,16 +84,22 @@ _HOMES = {
     "Job": "job.job",
     "JobCancelled": "errors",
     "Lifecycle": "lifecycle.declaration",
+    "LifecycleDeclarationError": "lifecycle.refinement",
     "LogLevel": "contract",
     "Logger": "observability.logger",
     "Manifest": "staging.manifest",
+    "RefusedTransition": "lifecycle.illegal",
     "Role": "contract",
     "Secret": "security.secret",
+    "SignalPolicy": "lifecycle.declaration",
     "State": "lifecycle.declaration",
     "Transition": "lifecycle.declaration",
+    "Trigger": "job.triggers",
+    "Triggers": "job.triggers",
     "Variable": "config.variables",
     "atomic_write": "staging.publication",
     "compute_checksum": "staging.checksum",
+    "refine": "lifecycle.refinement",
     "validate_path": "security.paths",
 }
 

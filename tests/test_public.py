@@ -14,9 +14,10 @@ from tests.waiting import eventually
 
 SURFACE = [
     "CONTRACT", "Agent", "AgentState", "Artifact", "BaqupError", "BusClient", "ExitCode",
-    "HeartbeatThread", "IllegalTransition", "Job", "JobCancelled", "Lifecycle", "LogLevel",
-    "Logger", "Manifest", "Role", "Secret", "State", "Transition", "Variable", "__version__",
-    "atomic_write", "compute_checksum", "validate_path",
+    "HeartbeatThread", "IllegalTransition", "Job", "JobCancelled", "Lifecycle",
+    "LifecycleDeclarationError", "LogLevel", "Logger", "Manifest", "RefusedTransition", "Role",
+    "Secret", "SignalPolicy", "State", "Transition", "Trigger", "Triggers", "Variable",
+    "__version__", "atomic_write", "compute_checksum", "refine", "validate_path",
 ]  # fmt: skip
 
 

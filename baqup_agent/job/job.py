@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import IO, Any, TypeVar
+from typing import IO, Any, Generic, TypeVar, cast
 
 from attrs import define, field
+from typing_extensions import TypeVar as TypeVarWithDefault
 
 from baqup_agent.bus.events import EventLog
 from baqup_agent.bus.heartbeat import Vitals
@@ -22,14 +23,18 @@ from baqup_agent.job.configuration import Configuration
 from baqup_agent.job.process import ChildProcesses, Finished, Sink
 from baqup_agent.job.progress import Progress
 from baqup_agent.job.retry import Retry
+from baqup_agent.job.triggers import Triggers
 from baqup_agent.observability.sink import LogSink
 from baqup_agent.staging.area import Staging
 
 T = TypeVar("T")
 
+#: The author's declaration of custom triggers; `Triggers` itself where there are none.
+L = TypeVarWithDefault("L", bound=Triggers, default=Triggers)
+
 
 @define
-class Job:
+class Job(Generic[L]):
     """One job, handed to the role method of an agent.
 
     Every method may be called from any thread of the job, and stops the caller with
@@ -55,9 +60,23 @@ class Job:
     _events: EventLog = field(alias="events")
     _vitals: Vitals = field(alias="vitals")
     _children: ChildProcesses = field(alias="children")
+    _triggers: Triggers = field(alias="triggers")
     _clock: Clock = field(factory=SystemClock, alias="clock")
     components: Components = field(factory=Components, init=False)
     source_metadata: dict[str, Any] = field(factory=dict, init=False)
+
+    @property
+    def lifecycle(self) -> L:
+        """The custom triggers of the agent's lifecycle, each a method (see `Triggers`).
+
+        A call returns once the transition was taken, its effects included.
+
+        Raises:
+            IllegalTransition: the current leaf does not accept the trigger; nothing has changed.
+            RefusedTransition: its guards said no; nothing has changed.
+            JobCancelled: the job must stop.
+        """
+        return cast("L", self._triggers)
 
     def progress(
         self,

@@ -27,7 +27,7 @@ from baqup_agent.lifecycle.monitor import Monitor
 #: Called with nothing on entering or leaving a state; whatever it needs it holds itself.
 Effect = Callable[[], None]
 
-#: Effects by the name of a leaf, a refined state or a phase.
+#: Effects by the name of a leaf, a refined state or a phase; actions by that of a trigger.
 Effects = Mapping[str, Sequence[Effect]]
 
 
@@ -45,6 +45,8 @@ class Machine:
         effects: what is called on entering a leaf, a refined state or a phase, in order; outer
             states come before inner ones, and one that was not left is not entered again.
         exits: what is called on leaving, inner states first.
+        actions: what is called when the transitions of a trigger are taken, before anything is
+            left: if one raises, nothing has changed.
         observer: called with each step after it took place and before the effects.
         clock: the source of the history's times.
     """
@@ -55,6 +57,7 @@ class Machine:
         effects: Effects | None = None,
         *,
         exits: Effects | None = None,
+        actions: Effects | None = None,
         observer: Callable[[Step], None] | None = None,
         clock: Clock | None = None,
     ) -> None:
@@ -65,6 +68,7 @@ class Machine:
         self._begin = _called(lifecycle.scopes(lifecycle.initial), effects)
         self._legal = {state.name: lifecycle.legal(state.name) for state in lifecycle.states}
         self._entries, self._leavings = _effects_by_edge(lifecycle, effects or {}, exits or {})
+        self._actions = {trigger: tuple(called) for trigger, called in (actions or {}).items()}
         self._model = _Model()
         self._core = CoreMachine(
             model=self._model,
@@ -118,8 +122,10 @@ class Machine:
             raise RefusedTransition(before, trigger, self._legal[before])
 
     def _leave(self, event: EventData) -> None:
+        for action in self._actions.get(event.event.name, ()):
+            action()
         edge: Any = event.transition  # set whenever a transition is taken
-        for effect in self._leavings.get((edge.source, edge.dest), ()):
+        for effect in self._leavings[edge.source, edge.dest]:
             effect()
 
     def _enter(self, event: EventData) -> None:
@@ -128,7 +134,7 @@ class Machine:
         self.monitor.follow(step)
         if self._observer is not None:
             self._observer(step)
-        for effect in self._entries.get((edge.source, edge.dest), ()):
+        for effect in self._entries[edge.source, edge.dest]:
             effect()
 
 

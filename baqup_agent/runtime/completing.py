@@ -1,4 +1,4 @@
-"""Effects of ``completing``: seal, publish, report (Contract §1, §4)."""
+"""What has to succeed before a run has terminated: publish, report (Contract §1, §4)."""
 
 from __future__ import annotations
 
@@ -91,6 +91,7 @@ def _partial_failure(run: RunContext) -> PartialFailure | None:
 
 
 def _patience_s(run: RunContext) -> float:
-    """Seconds to wait for the bus: the grace period, within the state's own deadline."""
+    """Seconds to wait for the bus: the grace period, within the deadlines that hold."""
     grace_s = float(need(run.settings, "settings").bus.grace_period_s)
-    return max(0.0, min(grace_s, run.deadline_s - _MARGIN_S - run.clock.monotonic()))
+    left_s = need(run.stays, "stays").left_s(run.clock.monotonic()) - _MARGIN_S
+    return max(0.0, min(grace_s, left_s))

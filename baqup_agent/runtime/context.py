@@ -21,12 +21,15 @@ from baqup_agent.job.configuration import Configuration
 from baqup_agent.job.job import Job
 from baqup_agent.job.process import ChildProcesses
 from baqup_agent.job.progress import Progress
+from baqup_agent.lifecycle.declaration import Lifecycle
 from baqup_agent.observability.logger import Logger
 from baqup_agent.observability.redaction import Redactor
 from baqup_agent.runtime.deadlines import Watchdog
 from baqup_agent.runtime.driver import Worker
 from baqup_agent.runtime.guardian import Guardian
 from baqup_agent.runtime.inbox import Inbox
+from baqup_agent.runtime.stays import Stays
+from baqup_agent.runtime.trace import Trace
 from baqup_agent.staging.area import Staging
 from baqup_agent.staging.manifest import Manifest
 
@@ -40,12 +43,13 @@ class RunContext:
         role: what is asked for.
         environ: the environment that configures the job.
         inbox: the events for the driver.
+        lifecycle: what the agent's class declares.
         log: the run's logger; with the contract's defaults until the configuration is read.
         redactor: cleans all that leaves the process.
         error: what the run fails of; set before ``failed`` is entered.
         status: the outcome as it was reported; failed until then.
         reported: whether a status has been delivered or written; there is only one.
-        deadline_s: when the stay in the current state is over, on the monotonic clock.
+        stays: which states last, and until when they may.
         leaving: taken by whichever thread leaves the process.
     """
 
@@ -53,6 +57,7 @@ class RunContext:
     role: Role
     environ: Mapping[str, str]
     agent_id: str
+    lifecycle: Lifecycle
     log: Logger
     redactor: Redactor
     guardian: Guardian
@@ -78,7 +83,8 @@ class RunContext:
     error: BaqupError | None = None
     status: RunStatus = RunStatus.FAILED
     reported: bool = False
-    deadline_s: float = 0.0
+    stays: Stays | None = None
+    trace: Trace | None = None
     leaving: threading.Lock = field(factory=threading.Lock)
 
     @property

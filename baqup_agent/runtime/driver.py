@@ -4,6 +4,10 @@ Signals, deadlines and the worker reach the driver as events. Effects run inside
 this thread; the author's code runs between ``start`` and ``complete``, on a thread of its own, so
 that this one always hears. Whatever goes wrong, wherever, ends in one place, which gives it a
 class, stops the work and fires ``fail`` once.
+
+Leaves of ``running`` are moved by the author's code, which asks for its triggers and waits for the
+answer. In ``initializing`` and ``completing`` no code of the author's runs but the effects of
+leaves; there the driver takes the custom transitions by itself, first declared first.
 """
 
 from __future__ import annotations
@@ -16,9 +20,11 @@ from attrs import define, field
 
 from baqup_agent.errors import Aborted, BaqupError, describe, error_class
 from baqup_agent.lifecycle.declaration import Lifecycle, SignalPolicy
+from baqup_agent.lifecycle.illegal import IllegalTransition, RefusedTransition
 from baqup_agent.lifecycle.machine import Machine
 from baqup_agent.observability.sink import LogSink
-from baqup_agent.runtime.inbox import Event, Inbox, StopRequested, WorkEnded
+from baqup_agent.runtime.deadlines import Limit
+from baqup_agent.runtime.inbox import Event, Fire, Inbox, StopRequested, WorkEnded
 
 
 @define
@@ -62,6 +68,7 @@ class Driver:
     Attributes:
         machine: the compiled lifecycle with its effects.
         inbox: the events from outside.
+        lasts: whether the stay that a limit belongs to goes on.
         judge: gives what went wrong its place in the error tree.
         stop_work: takes the error, and ends the author's code and its children; called before
             ``fail`` is fired.
@@ -70,21 +77,43 @@ class Driver:
 
     machine: Machine
     inbox: Inbox
+    lasts: Callable[[Limit], bool]
     judge: Callable[[BaseException], BaqupError]
     stop_work: Callable[[BaqupError], None]
     log: LogSink
+    _stop: StopRequested | None = field(default=None, init=False)
 
     def drive(self) -> None:
         """Take the run from its first effect to a final state; never raises."""
         try:
             self.machine.begin()
-            self._heed_what_came()
+            self._advance_to("start")
             self.machine.fire("start")
             self._await_work()
             self.machine.fire("complete")
+            self._advance_to("terminate")
             self.machine.fire("terminate")
         except BaseException as error:  # noqa: BLE001  the run's one error path
             self._fail(self.judge(error))
+
+    def _advance_to(self, trigger: str) -> None:
+        """Take custom transitions until ``trigger`` is legal, heeding events in between."""
+        self._heed_what_came()
+        while trigger not in self.machine.lifecycle.legal(self.machine.state):
+            self._take_the_first_way_on(trigger)
+            self._heed_what_came()
+
+    def _take_the_first_way_on(self, wanted: str) -> None:
+        leaf = self.machine.state
+        custom = self.machine.lifecycle.custom_triggers
+        for trigger in self.machine.lifecycle.legal(leaf):
+            if trigger in custom:
+                try:
+                    self.machine.fire(trigger)
+                except RefusedTransition:
+                    continue
+                return
+        raise IllegalTransition(leaf, wanted, self.machine.lifecycle.legal(leaf))
 
     def _heed_what_came(self) -> None:
         while True:
@@ -107,21 +136,39 @@ class Driver:
             if event.error is not None:
                 raise event.error
             return True
-        if isinstance(event, StopRequested):
+        if isinstance(event, Fire):
+            self._fire_for_the_work(event)
+        elif isinstance(event, StopRequested):
+            self._stop = self._stop or event
             self._heed_stop(event)
-        elif event.state == self.machine.state:
-            raise outlasted(self.machine.lifecycle, event.state)
+        elif self.lasts(event.limit):
+            raise outlasted(self.machine.lifecycle, event.limit.state)
         return False
 
+    def _fire_for_the_work(self, event: Fire) -> None:
+        custom = self.machine.lifecycle.custom_triggers
+        try:
+            if event.trigger not in custom:  # the contract's own are not the author's to fire
+                raise IllegalTransition(self.machine.state, event.trigger, custom, custom)
+            self.machine.fire(event.trigger, **event.payload)
+        except IllegalTransition as error:
+            event.answer.put(error)  # nothing has changed: the author's code may go on
+            return
+        except BaseException as error:
+            event.answer.put(error)
+            raise
+        event.answer.put(None)
+        if self._stop is not None:  # the leaf that was to be finished is finished
+            self._heed_stop(self._stop)
+
     def _heed_stop(self, event: StopRequested) -> None:
-        state = self.machine.lifecycle.state(self.machine.state)
-        self.log.info(
-            f"{event.signal_name} received", state=state.name, policy=str(state.on_signal)
-        )
-        if state.on_signal is SignalPolicy.ABORT:
-            raise Aborted(
-                f"{event.signal_name} received in state {state.name!r}; the job was aborted"
-            )
+        leaf = self.machine.state
+        policy = self.machine.lifecycle.signal_policy(leaf)
+        self.log.info(f"{event.signal_name} received", state=leaf, policy=str(policy))
+        if policy is SignalPolicy.ABORT:
+            raise Aborted(f"{event.signal_name} received in state {leaf!r}; the job was aborted")
+        if policy is SignalPolicy.IGNORE:
+            self._stop = None
 
     def _fail(self, error: BaqupError) -> None:
         if self.machine.final:  # an effect of a final state: the outcome stands
@@ -140,7 +187,7 @@ def outlasted(lifecycle: Lifecycle, state: str) -> BaqupError:
     """Return the error of a stay in ``state`` that lasted too long, as the declaration names it."""
     deadline = lifecycle.state(state).deadline
     if deadline is None:
-        raise ValueError(f"state {state!r} is final and has no deadline")
+        raise ValueError(f"state {state!r} has no deadline")
     return error_class(deadline.error_code)(
         f"state {state!r} outlasted its deadline ({deadline})",
         suggestions=(f"raise {deadline.variable}",) if deadline.variable else (),

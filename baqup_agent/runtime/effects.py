@@ -1,4 +1,4 @@
-"""What each state drives on being entered: the one table from lifecycle to components."""
+"""What the lifecycle drives: the one table from states and triggers to components."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 from baqup_agent.contract import AgentState
-from baqup_agent.lifecycle.machine import Effect
+from baqup_agent.lifecycle.declaration import LeafEffect
+from baqup_agent.lifecycle.history import Step
+from baqup_agent.lifecycle.machine import Effect, Machine
 from baqup_agent.runtime import completing, failing, initializing
 from baqup_agent.runtime.context import RunContext
 from baqup_agent.runtime.needs import need
@@ -14,37 +16,50 @@ from baqup_agent.runtime.needs import need
 RunEffect = Callable[[RunContext], None]
 
 
-def announce(run: RunContext) -> None:
-    """Tell the controller of the new state at once, not at the next beat."""
-    if run.heartbeat is not None:
-        run.heartbeat.beat_now()
-
-
 def begin_work(run: RunContext) -> None:
     """Start the author's code."""
     need(run.worker, "worker").start()
 
 
-#: For each state its effects, in order.
-EFFECTS: Mapping[AgentState, tuple[RunEffect, ...]] = {
+#: For each phase its effects, in order.
+EFFECTS: Mapping[str, tuple[RunEffect, ...]] = {
     AgentState.INITIALIZING: (
         initializing.configure,
         initializing.connect_bus,
         initializing.prepare_staging,
         initializing.make_job,
     ),
-    AgentState.RUNNING: (announce, begin_work),
-    AgentState.COMPLETING: (
-        announce,
+    AgentState.RUNNING: (begin_work,),
+    AgentState.COMPLETING: (),
+    AgentState.TERMINATED: (),
+    AgentState.FAILED: (failing.report_failure, failing.clean_staging),
+}
+
+#: What has to succeed before a transition is taken: ``terminated`` means that it was reported.
+ACTIONS: Mapping[str, tuple[RunEffect, ...]] = {
+    "terminate": (
         completing.add_report_artifact,
         completing.publish,
         completing.report_outcome,
     ),
-    AgentState.TERMINATED: (announce,),
-    AgentState.FAILED: (announce, failing.report_failure, failing.clean_staging),
 }
 
 
-def bound_to(run: RunContext) -> dict[str, list[Effect]]:
-    """Return the table with every effect bound to ``run``."""
-    return {state: [partial(effect, run) for effect in row] for state, row in EFFECTS.items()}
+def machine_of(run: RunContext, observer: Callable[[Step], None]) -> Machine:
+    """Compile the agent's lifecycle with every effect bound to ``run``."""
+    lifecycle = run.lifecycle
+    effects: dict[str, list[Effect]] = {}
+    exits: dict[str, list[Effect]] = {}
+    for state in (*lifecycle.compounds, *lifecycle.states):
+        row = [partial(effect, run) for effect in EFFECTS.get(state.name, ())]
+        effects[state.name] = [*row, *(partial(_on_job, run, call) for call in state.on_enter)]
+        exits[state.name] = [partial(_on_job, run, call) for call in state.on_exit]
+    actions = {name: [partial(action, run) for action in row] for name, row in ACTIONS.items()}
+    return Machine(
+        lifecycle, effects, exits=exits, actions=actions, observer=observer, clock=run.clock
+    )
+
+
+def _on_job(run: RunContext, call: LeafEffect) -> None:
+    if run.job is not None:  # a run that failed before there was a job left nothing behind
+        call(run.job)

@@ -6,9 +6,13 @@ the only thread that fires triggers, takes them out one by one.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from queue import SimpleQueue
+from typing import Any
 
-from attrs import frozen
+from attrs import field, frozen
+
+from baqup_agent.runtime.deadlines import Limit
 
 
 @frozen
@@ -20,9 +24,9 @@ class StopRequested:
 
 @frozen
 class DeadlineExpired:
-    """The stay in ``state`` has lasted as long as it may."""
+    """A stay has lasted as long as it may."""
 
-    state: str
+    limit: Limit
 
 
 @frozen
@@ -32,6 +36,21 @@ class WorkEnded:
     error: BaseException | None = None
 
 
-Event = StopRequested | DeadlineExpired | WorkEnded
+@frozen(eq=False)
+class Fire:
+    """The author's code asks for a transition of its own, and waits for the answer.
+
+    Attributes:
+        trigger: its name.
+        payload: what the guards are called with.
+        answer: takes None once it was taken, or the error that it ended with.
+    """
+
+    trigger: str
+    payload: Mapping[str, Any]
+    answer: SimpleQueue[BaseException | None] = field(factory=SimpleQueue)
+
+
+Event = StopRequested | DeadlineExpired | WorkEnded | Fire
 
 Inbox = SimpleQueue[Event]

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from baqup_agent.bus.client import BusClient, open_transport
 from baqup_agent.bus.events import EventLog
 from baqup_agent.bus.heartbeat import HeartbeatThread
+from baqup_agent.clock import timestamp
 from baqup_agent.config.load import environment_for_children
 from baqup_agent.config.settings import BusSettings
 from baqup_agent.config.structure import bus_settings_of, settings_of
@@ -17,10 +20,13 @@ from baqup_agent.job.configuration import Configuration
 from baqup_agent.job.job import Job
 from baqup_agent.job.process import ChildProcesses
 from baqup_agent.job.progress import Progress
+from baqup_agent.job.triggers import Triggers
 from baqup_agent.runtime.configuring import read
 from baqup_agent.runtime.context import RunContext
+from baqup_agent.runtime.firing import ask_driver
 from baqup_agent.runtime.needs import need
 from baqup_agent.runtime.redacted import RedactedTransport
+from baqup_agent.runtime.trace import TRACE_VERSION, Trace
 from baqup_agent.security.secret import Secret
 from baqup_agent.staging.area import Staging
 
@@ -46,6 +52,8 @@ def configure(run: RunContext) -> None:
         raise ConfigError(*loaded.problems)
     run.settings = settings_of(loaded.values)
     run.config = Configuration(loaded.values)
+    if run.settings.agent.trace_file is not None:
+        run.trace = _begun_trace(run, run.settings.agent.trace_file)
     run.log.info(
         "configuration read", role=run.role.value, agent=run.agent.name, version=run.agent.version
     )
@@ -108,8 +116,25 @@ def make_job(run: RunContext) -> None:
         events=need(run.events, "events"),
         vitals=run.vitals,
         children=run.children,
+        triggers=Triggers(run.lifecycle.custom_triggers, partial(ask_driver, run.inbox, run.token)),
         clock=run.clock,
     )
+
+
+def _begun_trace(run: RunContext, path: Path) -> Trace:
+    trace = Trace(path, run.log)
+    trace.write(
+        "begin",
+        version=TRACE_VERSION,
+        job_id=need(run.settings, "settings").job.id,
+        agent=run.agent.name,
+        agent_id=run.agent_id,
+        role=run.role.value,
+        initial=run.lifecycle.initial,
+        timestamp=timestamp(run.started_at),
+        monotonic_s=run.started_s,
+    )
+    return trace
 
 
 def _client(run: RunContext, settings: BusSettings, job_id: str) -> BusClient:

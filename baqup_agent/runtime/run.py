@@ -8,12 +8,12 @@ from typing import NoReturn
 
 from baqup_agent.agent import Agent
 from baqup_agent.bus.client import new_agent_id
+from baqup_agent.bus.messages import Intent
 from baqup_agent.config.load import environment
 from baqup_agent.contract import CANCEL_GRACE_S, AgentState, Role
 from baqup_agent.errors import BaqupError, InternalError
-from baqup_agent.lifecycle.declaration import CONTRACT, Lifecycle
+from baqup_agent.lifecycle.declaration import State
 from baqup_agent.lifecycle.history import Step
-from baqup_agent.lifecycle.machine import Machine
 from baqup_agent.observability.logger import Logger
 from baqup_agent.observability.redaction import Redactor
 from baqup_agent.runtime import backstop, failing
@@ -21,11 +21,12 @@ from baqup_agent.runtime.context import RunContext
 from baqup_agent.runtime.deadlines import Limit, Watchdog
 from baqup_agent.runtime.descendants import adopt_orphans
 from baqup_agent.runtime.driver import Driver, Worker, outlasted
-from baqup_agent.runtime.effects import bound_to
+from baqup_agent.runtime.effects import machine_of
 from baqup_agent.runtime.guardian import Guardian
 from baqup_agent.runtime.inbox import DeadlineExpired, StopRequested
 from baqup_agent.runtime.needs import need
 from baqup_agent.runtime.signals import Signals
+from baqup_agent.runtime.stays import Stays
 from baqup_agent.runtime.way_out import close, leave, leave_now
 
 #: Seconds of the cancellation's grace in which children may end by themselves.
@@ -50,14 +51,18 @@ def run_role(agent_class: type[Agent], role: Role, signals: Signals) -> NoReturn
     if trouble is not None:
         run.log.warn("no guardian; killing the agent may leave children behind", reason=trouble)
     adopt_orphans()
-    machine = Machine(CONTRACT, bound_to(run), observer=partial(_entered, run), clock=run.clock)
-    _keep_time(run, CONTRACT)
+    stays = _keep_time(run)
     signals.listen(
-        on_stop=lambda name: run.inbox.put(StopRequested(name)), on_probe=lambda: _beat(run)
+        on_stop=lambda name: run.inbox.put(StopRequested(name)), on_probe=partial(_beat, run)
     )
     run.worker = Worker(partial(_work, run), run.inbox)
     Driver(
-        machine, run.inbox, partial(failing.judge, run), partial(_stop_work, run), run.log
+        machine_of(run, partial(_entered, run)),
+        run.inbox,
+        stays.holds,
+        partial(failing.judge, run),
+        partial(_stop_work, run),
+        run.log,
     ).drive()
     close(run)
     leave(run)
@@ -80,49 +85,69 @@ def _context(agent_class: type[Agent], role: Role, guardian: Guardian) -> RunCon
         role=role,
         environ=environ,
         agent_id=agent_id,
+        lifecycle=agent_class.declared_lifecycle(),
         log=Logger(environ.get("BAQUP_JOB_ID", ""), agent_id, redactor=redactor, capture_all=True),
         redactor=redactor,
         guardian=guardian,
     )
 
 
-def _keep_time(run: RunContext, lifecycle: Lifecycle) -> None:
+def _keep_time(run: RunContext) -> Stays:
+    run.stays = Stays(run.lifecycle, partial(_limit_of, run))
     run.watchdog = Watchdog(
-        on_expired=lambda state: run.inbox.put(DeadlineExpired(state)),
-        on_overrun=lambda state: leave_now(run, _stuck(lifecycle, state)),
+        on_expired=lambda limit: run.inbox.put(DeadlineExpired(limit)),
+        on_overrun=lambda limit: leave_now(run, _stuck(run, limit)),
         clock=run.clock,
     )
-    _limit(run, lifecycle, lifecycle.initial)
+    run.watchdog.keep(run.stays.enter(None, run.lifecycle.initial, run.clock.monotonic()))
     run.watchdog.start()
+    return run.stays
 
 
-def _stuck(lifecycle: Lifecycle, state: str) -> BaqupError:
-    if lifecycle.state(state).final:
-        return InternalError(f"the run is stuck in its final state {state!r}")
-    return outlasted(lifecycle, state)
+def _limit_of(run: RunContext, state: State) -> tuple[float, float] | None:
+    """How long a state may last, and how long its overrun, in seconds."""
+    if state.final:
+        grace_s = run.settings.bus.grace_period_s if run.settings is not None else 0
+        return grace_s + _FINAL_S, 0.0
+    if state.deadline is None:
+        return None
+    seconds = state.deadline.seconds or need(run.settings, "settings").job.timeout_s
+    return seconds, _OVERRUN_S
+
+
+def _stuck(run: RunContext, limit: Limit) -> BaqupError:
+    if run.lifecycle.state(limit.state).final:
+        return InternalError(f"the run is stuck in its final state {limit.state!r}")
+    return outlasted(run.lifecycle, limit.state)
 
 
 def _entered(run: RunContext, step: Step) -> None:
-    """Note a transition everywhere that tells of the state, before the state's effects run."""
-    run.vitals.enter(AgentState(step.target))
-    _limit(run, CONTRACT, step.target)
+    """Note a transition everywhere that tells of the state, before the effects run."""
+    leaf = run.lifecycle.state(step.target)
+    run.vitals.enter(leaf.phase, leaf.leaf)
+    run.vitals.intent = _intent_of(leaf)
+    limits = need(run.stays, "stays").enter(step.source, step.target, step.monotonic_s)
+    need(run.watchdog, "watchdog").keep(limits)
+    if leaf.phase is not run.lifecycle.state(step.source).phase:
+        _set_backstop(run, leaf.phase, limits)
+    if run.trace is not None:
+        run.trace.write("step", **step.to_wire())
     run.log.info(f"{step.source} -> {step.target}", trigger=step.trigger)
+    _beat(run)  # the controller learns of it now, not at the next beat
 
 
-def _limit(run: RunContext, lifecycle: Lifecycle, state: str) -> None:
-    deadline = lifecycle.state(state).deadline
-    if deadline is None:
-        grace_s = run.settings.bus.grace_period_s if run.settings is not None else 0
-        limit = Limit(state, grace_s + _FINAL_S, 0.0)
-    else:
-        seconds = deadline.seconds or need(run.settings, "settings").job.timeout_s
-        limit = Limit(state, seconds, _OVERRUN_S)
-    run.deadline_s = run.clock.monotonic() + limit.seconds
-    if state == AgentState.RUNNING:
-        backstop.arm(run, limit.seconds + limit.overrun_s)
+def _intent_of(leaf: State) -> Intent | None:
+    if leaf.expected_duration_s is None:
+        return None
+    return Intent(leaf.leaf or leaf.name, leaf.expected_duration_s, leaf.description or None)
+
+
+def _set_backstop(run: RunContext, phase: AgentState, limits: tuple[Limit, ...]) -> None:
+    if phase is AgentState.RUNNING:
+        whole = next(limit for limit in limits if limit.state == phase)
+        backstop.arm(run, whole.due_s + whole.overrun_s - run.clock.monotonic())
     else:
         backstop.disarm(run)
-    need(run.watchdog, "watchdog").enter(limit)
 
 
 def _beat(run: RunContext) -> None:

@@ -8,6 +8,7 @@ import sys
 import threading
 from typing import NoReturn
 
+from baqup_agent.clock import timestamp
 from baqup_agent.contract import ExitCode, RunStatus
 from baqup_agent.errors import BaqupError, InternalError
 from baqup_agent.observability.sink import LogSink
@@ -80,6 +81,15 @@ def leave_now(run: RunContext, error: BaqupError) -> NoReturn:
 def say_goodbye(run: RunContext) -> None:
     """Write the run's last log line."""
     code = run.exit_code
+    if run.trace is not None:
+        run.trace.write(
+            "end",
+            exit_code=int(code),
+            error_code=None if run.error is None else run.error.code,
+            status=str(run.status),
+            timestamp=timestamp(run.clock.now()),
+            monotonic_s=run.clock.monotonic(),
+        )
     context = {
         "exit_code": int(code),
         "status": str(run.status),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -148,9 +149,11 @@ def test_a_server_dies_with_whoever_started_it(how: signal.Signals) -> None:
         assert parent.stdout is not None
         pid = int(parent.stdout.readline())
         assert alive(pid)
+        directory = Path(f"/proc/{pid}/cwd").readlink()
         parent.send_signal(how)
         parent.wait(10)
         eventually(lambda: not alive(pid))
+        shutil.rmtree(directory)  # which a parent that was killed could not do
     finally:
         parent.kill()
         parent.communicate()

@@ -20,7 +20,6 @@ PASSING = [
     redis_exceptions.MasterDownError("Link with MASTER is down"),
     redis_exceptions.ClusterDownError("The cluster is down"),
     redis_exceptions.ConnectionError("max number of clients reached"),
-    redis_exceptions.ExternalAuthProviderError("problem with LDAP service"),
     redis_exceptions.ResponseError("NOREPLICAS Not enough good replicas to write."),
     redis_exceptions.ResponseError("MISCONF Errors writing to the AOF file"),
     redis_exceptions.ResponseError("BUSY Redis is busy running a script."),

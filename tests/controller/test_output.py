@@ -38,6 +38,17 @@ def test_no_line_is_longer_than_its_bound(chunks, bound):
         assert bool(cut) == (len(full) > bound) or b" ... (the rest" in full
 
 
+def test_an_endless_line_is_cut_when_it_grows_too_long_and_not_at_its_end():
+    """Its end may never come, and memory is finite."""
+    splitter = LineSplitter(10)
+
+    assert splitter.feed(b"x" * 10) == []
+    (line,) = splitter.feed(b"y" * 10)
+    assert line.startswith(b"xxxxxxxxxx ... ")
+    assert [splitter.feed(b"z" * 10) for _ in range(3)] == [[], [], []]
+    assert splitter.feed(b"\nnext\n") == [b"next"]
+
+
 def test_the_newest_lines_are_kept_and_the_others_counted():
     """The end of a log tells more than its beginning."""
     buffer = LineBuffer(max_bytes=1000)

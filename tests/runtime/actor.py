@@ -13,8 +13,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from baqup_agent import Agent, ExitCode, Job
-from baqup_agent import errors
+from baqup_agent import Agent, ExitCode, Job, errors
 
 FOREVER_S = 3600
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from attrs import evolve
 
-from baqup_agent.runtime import run
+from baqup_agent import CONTRACT
 from baqup_agent.staging.area import Staging
 from tests.runtime.actor import ActorAgent
 
@@ -40,9 +40,9 @@ def shortened(seconds: float) -> None:
         evolve(state, deadline=evolve(state.deadline, seconds=seconds))
         if state.deadline is not None and state.deadline.seconds
         else state
-        for state in run.CONTRACT.states
+        for state in CONTRACT.states
     )
-    run.CONTRACT = evolve(run.CONTRACT, states=states)
+    ActorAgent.lifecycle = evolve(CONTRACT, states=states)
 
 
 if __name__ == "__main__":

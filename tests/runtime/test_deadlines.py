@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from pathlib import Path
 
 import pytest
 
+from baqup_agent import CONTRACT, State, Transition, refine
 from baqup_agent.runtime.deadlines import Limit, Watchdog
+from baqup_agent.runtime.stays import Stays
+from baqup_agent.testing import ManualClock
 from tests.agent_process import alive
 from tests.runtime.conftest import SLOW_ACTOR, Act
 from tests.waiting import eventually
@@ -62,7 +66,7 @@ def test_a_deadline_noticed_late_in_initializing_still_counts(act: Act, tmp_path
     gate = tmp_path / "go"
     run = act("write", program=SLOW_ACTOR, environ={"HOLD_PREPARE": str(gate), "STATE_S": "0.5"})
     run.wait_for_log("held in prepare")
-    eventually(lambda: run.log[-1]["message"] != "" and _age_s(run) > 1.5)
+    eventually(lambda: time.monotonic() - run.started_s > 1.5)
 
     gate.touch()
 
@@ -71,54 +75,81 @@ def test_a_deadline_noticed_late_in_initializing_still_counts(act: Act, tmp_path
     assert run.status["error"]["code"] == "INITIALIZATION_TIMEOUT"
 
 
-def _age_s(run: object) -> float:
-    import time
-
-    return time.monotonic() - run.started_s  # type: ignore[attr-defined]
-
-
-class ManualClock:
-    """A clock that stands still until it is moved."""
+class Told:
+    """A watchdog on a clock that is moved by hand, and what it told."""
 
     def __init__(self) -> None:
-        self.s = 0.0
-
-    def monotonic(self) -> float:
-        return self.s
-
-    def now(self):
-        raise AssertionError("the watchdog reports no times")
+        self.clock = ManualClock()
+        self.told: list[tuple[str, str]] = []
+        self.watchdog = Watchdog(
+            lambda limit: self.told.append(("expired", limit.state)),
+            lambda limit: self.told.append(("overrun", limit.state)),
+            self.clock,
+        )
 
 
 def test_the_watchdog_tells_expiry_and_overrun_once_each() -> None:
-    """A stay is reported when its time is over, and again when the overrun is."""
-    clock, told = ManualClock(), []
-    watchdog = Watchdog(
-        lambda state: told.append(("expired", state)),
-        lambda state: told.append(("overrun", state)),
-        clock,
-    )
-    watchdog.enter(Limit("running", seconds=0, overrun_s=0))
-    watchdog.start()
+    """A stay is told when its time is over, and again when the overrun is; then it ends."""
+    scene = Told()
+    scene.watchdog.keep([Limit("running", due_s=0, overrun_s=0)])
+    scene.watchdog.start()
 
-    eventually(lambda: len(told) == 2)
+    eventually(lambda: not scene.watchdog.alive)
 
-    assert told == [("expired", "running"), ("overrun", "running")]
+    assert scene.told == [("expired", "running"), ("overrun", "running")]
 
 
-def test_a_state_that_was_left_in_time_is_not_told() -> None:
-    """Entering the next state starts a new time; a stopped watchdog tells nothing more."""
-    clock, told = ManualClock(), []
-    watchdog = Watchdog(told.append, told.append, clock)
-    watchdog.enter(Limit("running", seconds=10, overrun_s=5))
-    watchdog.start()
+def test_the_first_of_several_stays_to_end_is_told_first() -> None:
+    """A leaf's limit and its phase's are kept side by side."""
+    scene = Told()
+    scene.watchdog.keep([Limit("running", due_s=5, overrun_s=100), Limit("leaf", 3, 100)])
+    scene.clock.advance(10)
+    scene.watchdog.start()
 
-    clock.s = 9
-    watchdog.enter(Limit("completing", seconds=10, overrun_s=5))
-    clock.s = 18.9
-    watchdog.enter(Limit("terminated", seconds=0, overrun_s=100))
-    eventually(lambda: told)
-    watchdog.stop()
-    eventually(lambda: not watchdog.alive)
+    eventually(lambda: len(scene.told) == 2)
+    scene.watchdog.stop()
 
-    assert told == ["terminated"]
+    assert scene.told == [("expired", "leaf"), ("expired", "running")]
+
+
+def test_a_stay_that_ended_in_time_is_not_told() -> None:
+    """What is no longer kept never expires; a stopped watchdog tells nothing more."""
+    scene = Told()
+    scene.watchdog.keep([Limit("running", due_s=10, overrun_s=5)])
+    scene.watchdog.start()
+    scene.clock.advance(9)
+    scene.watchdog.keep([Limit("terminated", due_s=9, overrun_s=100)])
+
+    eventually(lambda: scene.told)
+    scene.watchdog.stop()
+    eventually(lambda: not scene.watchdog.alive)
+
+    assert scene.told == [("expired", "terminated")]
+
+
+NESTED = refine(
+    CONTRACT,
+    "running",
+    initial="a",
+    states=[State("a", timeout_s=10), State("b")],
+    transitions=[Transition("go", "a", "b"), Transition("again", "a", "a")],
+)
+
+
+def test_a_stay_goes_on_while_its_scope_is_not_left() -> None:
+    """The phase's time is not begun anew by transitions inside it; a leaf's is, by a stay too."""
+    seconds = {"running": 100, "running.a": 10, "completing": 60}
+    stays = Stays(NESTED, lambda state: (seconds[state.name], 1) if state.name in seconds else None)
+
+    (phase, first) = stays.enter("initializing", "running.a", 1000)
+    (same, second) = stays.enter("running.a", "running.a", 1004)
+
+    assert same is phase
+    assert (phase.due_s, first.due_s, second.due_s) == (1100, 1010, 1014)
+    assert stays.holds(phase)
+    assert stays.holds(second)
+    assert not stays.holds(first)
+    assert stays.left_s(1005) == 9
+    assert stays.enter("running.a", "running.b", 1006) == (phase,)
+    assert stays.enter("running.b", "completing", 1007)[0].due_s == 1067
+    assert not stays.holds(phase)

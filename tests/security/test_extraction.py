@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import os
 import stat
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -438,7 +440,7 @@ def test_an_honest_archive_is_written_to_the_last_attribute(target: Path) -> Non
         a_file(b"d/f", b"content", 0o400),
         a_hardlink(b"d/h", b"d/f"),
         a_link(b"l", b"d/f"),
-        a_file(b"\xff\n", b"", 0),
+        a_file(b"\xff\n", b"", 0o444),
     ]
 
     watcher = unpack(target, *parts)
@@ -449,7 +451,7 @@ def test_an_honest_archive_is_written_to_the_last_attribute(target: Path) -> Non
     assert (found[b"d/f"].mode, found[b"d/f"].content) == (0o400, b"content")
     assert found[b"d/h"].first_name == b"d/f"
     assert found[b"l"].content == b"d/f"
-    assert found[b"\xff\n"].mode == 0
+    assert found[b"\xff\n"].mode == 0o444
     assert {thing.mtime_ns for thing in found.values()} == {NOW_NS}
     assert [member.name for member in watcher.members] == [
         b"",
@@ -477,6 +479,48 @@ def test_a_directory_deeper_than_descriptors_last(target: Path) -> None:
     assert deepest.stat().st_mtime_ns == NOW_NS
     assert (target / "d").stat().st_mtime_ns == NOW_NS
     assert len(list(Path("/proc/self/fd").iterdir())) < 60
+
+
+def test_a_directory_swapped_for_a_link_lets_nothing_out(target: Path) -> None:
+    """While somebody swaps directories for links to outside, every file stays in the target."""
+    outside = target.parent / "outside"
+    done = threading.Event()
+
+    def swap() -> None:
+        place, aside = target / "d", target / "aside"
+        while not done.is_set():
+            place.rename(aside)
+            place.symlink_to(outside)
+            for _ in range(50):
+                place.is_symlink()
+            place.unlink()
+            aside.rename(place)
+            for _ in range(50):
+                place.is_symlink()
+
+    for folder in ("d", "e"):
+        (target / folder).mkdir()
+    root = os.open(target, os.O_RDONLY)
+    swapper = threading.Thread(target=swap)
+    swapper.start()
+    written = refused = 0
+    deadline_s = time.monotonic() + 30
+    try:
+        while min(written, refused) < 50 and time.monotonic() < deadline_s:
+            names = (b"%b/%d.%d" % (folder, written, refused) for folder in (b"d", b"e"))
+            try:
+                archive = b"".join(map(a_file, names)) + END
+                extract(io.BytesIO(archive), root, Watcher(), owners=False)
+                written += 1
+            except BaqupError:
+                refused += 1
+    finally:
+        done.set()
+        swapper.join()
+        os.close(root)
+
+    assert min(written, refused) >= 50
+    assert [path.name for path in outside.iterdir()] == ["victim"]
 
 
 @pytest.mark.skipif(not AS_ROOT, reason="only root can give files away")

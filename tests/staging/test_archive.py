@@ -107,6 +107,25 @@ def test_gnu_tar_extracts_link_texts_of_every_length(tmp_path: Path, length: int
     assert picture(tmp_path)[b"link"].content == text
 
 
+@pytest.mark.parametrize("folder", [152, 153, 154, 155])
+@pytest.mark.parametrize("leaf", [98, 99, 100, 101])
+def test_names_at_the_edge_of_both_fields_are_read(folder: int, leaf: int) -> None:
+    """A directory's and a file's name around the 155 and 100 bytes of ustar's fields survive."""
+    path = b"d" * folder + b"/" + b"f" * leaf
+
+    assert read(archived(a_file(path, b"x"))) == [a_file(path, b"x")]
+
+
+@pytest.mark.parametrize("field", ["uid", "gid", "size", "mtime_ns"])
+@pytest.mark.parametrize("beyond", [-1, 0, 1])
+def test_numbers_at_the_edge_of_their_fields_are_read(field: str, beyond: int) -> None:
+    """The greatest number of a fixed field and the next ones survive."""
+    edge = {"uid": 8**7, "gid": 8**7, "size": 8**11, "mtime_ns": 8**11 * 10**9}[field]
+    member = Member(Kind.FILE, b"f")._replace(**{field: edge + beyond})
+
+    assert next(iter(ArchiveReader(io.BytesIO(header(member))))) == member
+
+
 def test_a_path_cut_behind_a_slash_stays_a_file(tmp_path: Path) -> None:
     """A long path whose 100th byte is a slash is not taken for a directory, even without pax."""
     folder = b"d" * 97

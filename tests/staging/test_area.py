@@ -562,7 +562,7 @@ def test_a_cleanup_by_a_stranger_leads_to_an_error_not_to_a_false_promise(stagin
 def test_remove_deletes_this_jobs_staging_only(staging, root):
     """The orphan status and other jobs stay."""
     put(staging, "data", b"x")
-    staging.artifact("open")
+    out = staging.artifact("open")
     (staging.directory / ".staging" / "scratch").mkdir()
     staging.write_orphan_status({"status": "failed"})
     other = root / str(uuid4()) / ".staging"
@@ -572,6 +572,8 @@ def test_remove_deletes_this_jobs_staging_only(staging, root):
 
     assert names(staging.directory) == [".baqup-status.json"]
     assert other.is_dir()
+    assert out.closed
+    assert staging.open_writers == ()
 
 
 def test_remove_without_prepare_touches_nothing(make_staging, root, job_id):

@@ -105,6 +105,16 @@ def test_many_tiny_writes_become_few_large_ones(staging, monkeypatch):
     assert out.artifact.size_bytes == 1_300_000
 
 
+def test_content_goes_to_disk_while_it_comes(staging):
+    """However long an artifact is, no more than one buffer of it is held in memory."""
+    with staging.artifact("rows", compress=False) as out:
+        for _ in range(1000):
+            out.write(bytes(3000))
+            assert out.bytes_in - out.bytes_out < BUFFER_BYTES
+        out.write(bytes(5 * BUFFER_BYTES))
+        assert out.bytes_in == out.bytes_out
+
+
 @pytest.mark.parametrize("most", [1, 7, 4096])
 def test_a_filesystem_that_takes_a_part_is_asked_again(most, staging, monkeypatch):
     """A short write loses nothing."""

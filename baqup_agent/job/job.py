@@ -26,6 +26,7 @@ from baqup_agent.job.retry import Retry
 from baqup_agent.job.triggers import Triggers
 from baqup_agent.observability.sink import LogSink
 from baqup_agent.staging.area import Staging
+from baqup_agent.staging.manifest import encode
 
 T = TypeVar("T")
 
@@ -167,7 +168,12 @@ class Job(Generic[L]):
         self.event(code, severity="warn", message=message, path=path)
 
     def metadata(self, **members: Any) -> None:
-        """Add members to the manifest's ``source_metadata`` (Contract §4)."""
+        """Add members to the manifest's ``source_metadata`` (Contract §4).
+
+        Raises:
+            InternalError: a member is no JSON value.
+        """
+        encode(members, "the source's metadata")  # here, where the author sees which call it was
         self.source_metadata.update(members)
 
     @contextlib.contextmanager

@@ -87,7 +87,7 @@ def _metrics(run: RunContext) -> dict[str, Any]:
     }
     stored = sum(artifact.size_bytes for artifact in run.staging.artifacts) if run.staging else 0
     if run.staging is not None and stored:
-        metrics["compression_ratio"] = round(getattr(run.staging, "bytes_in", 0) / stored, 3)
+        metrics["compression_ratio"] = round(run.staging.bytes_in / stored, 3)
     return metrics
 
 

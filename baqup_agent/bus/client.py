@@ -121,7 +121,7 @@ class BusClient:
             substate: the leaf below it.
             intent: a long operation that is under way.
             last_progress_at: when the work itself last moved on, as a timestamp.
-            agent_id: from here on the sender of every message, if it was not known before.
+            agent_id: from here on the sender of every message.
         """
         if agent_id is not None:
             self._stamper.agent_id = agent_id

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, ClassVar
@@ -128,7 +129,7 @@ class Stamper:
 
 
 @frozen
-class _Message:
+class _Message(ABC):
     """What all messages share."""
 
     kind: ClassVar[str]
@@ -151,8 +152,9 @@ class _Message:
         }
         return {"type": self.kind, **self.stamp.to_wire(), **body}
 
+    @abstractmethod
     def _body(self) -> dict[str, Any]:
-        raise NotImplementedError
+        """The members beside type and stamp, null ones included."""
 
 
 @frozen

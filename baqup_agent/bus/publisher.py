@@ -12,15 +12,13 @@ from collections.abc import Callable
 
 from baqup_agent.bus.backoff import Backoff
 from baqup_agent.bus.messages import Message, Status
-from baqup_agent.bus.outage import BusUnavailable
+from baqup_agent.bus.outage import BusUnavailable, Outage
 from baqup_agent.bus.pending import Cell, PendingMessages
+from baqup_agent.bus.ticks import TICK_S, Ticks
 from baqup_agent.bus.transport import Transport
 from baqup_agent.clock import Clock, SystemClock
 from baqup_agent.errors import BusRefused, describe
 from baqup_agent.observability.sink import LogSink
-
-#: Seconds between two calls of the ticks, and longest sleep of the thread.
-TICK_S = 1.0
 
 #: Longest pause between attempts while somebody waits in `Publisher.flush`, seconds.
 FLUSH_PAUSE_S = 0.5
@@ -55,8 +53,8 @@ class Publisher:
         self._log = log
         self._pending = pending or PendingMessages()
         self._clock = clock or SystemClock()
-        self._ticks: list[Callable[[], None]] = []
-        self._next_tick_s = 0.0
+        self._ticks = Ticks(log, self._clock)
+        self._ticks.add(self._tell_drops)
         self._thread: threading.Thread | None = None
 
         # One lock, and two reasons to wait on it: for work, and for what became of it.
@@ -76,8 +74,7 @@ class Publisher:
         self._rejected = 0
 
         # The publisher's thread alone uses these.
-        self._failures = 0
-        self._down_since_s: float | None = None
+        self._outage = Outage(transport.display, log, self._clock)
         self._drops_told = False
 
     @property
@@ -92,7 +89,7 @@ class Publisher:
 
     def on_tick(self, tick: Callable[[], None]) -> None:
         """Have ``tick`` called about once a second in the publisher's thread."""
-        self._ticks.append(tick)
+        self._ticks.add(tick)
 
     def start(self) -> None:
         """Start the thread, which begins to connect; harmless when repeated."""
@@ -207,12 +204,12 @@ class Publisher:
             if failure is not None:
                 self._fail(failure)
                 return
-            self._recover()
+            self._outage.over(self.dropped)
 
     def _next(self) -> Cell | None:
         """Wait for a message that is due; None once the publisher is closed."""
         while True:
-            self._tick()
+            self._ticks.run()
             with self._lock:
                 if self._closing:
                     return None
@@ -221,7 +218,7 @@ class Publisher:
                 self._in_flight = self._pending.head(now_s, hurry=self._flushing > 0)
                 if self._in_flight is not None:
                     return self._in_flight
-            self._recover()
+            self._outage.over(self.dropped)
             self._sleep()
 
     def _send(self, cell: Cell) -> BusUnavailable | BusRefused | None:
@@ -236,8 +233,9 @@ class Publisher:
         return None
 
     def _reject(self, message: Message, error: Exception) -> None:
-        self._rejected += 1
-        self._status_lost = self._status_lost or isinstance(message, Status)
+        with self._lock:
+            self._rejected += 1
+            self._status_lost = self._status_lost or isinstance(message, Status)
         self._log.error(
             "the bus will not take a message; it is given up",
             kind=message.kind,
@@ -253,28 +251,8 @@ class Publisher:
             self._attempted = True
             self._connected = False
             self._done.notify_all()
-        self._failures += 1
-        if self._down_since_s is None:
-            self._down_since_s = self._clock.monotonic()
-            self._log.warn(
-                "the bus is out of reach; the job goes on and messages wait in memory",
-                bus=self._transport.display,
-                reason=str(error),
-            )
-        self._pause(self._backoff.pause_s(self._failures))
-
-    def _recover(self) -> None:
-        """End an outage, now that the bus took a message or there is none to take."""
-        self._failures = 0
-        if self._down_since_s is not None:
-            outage_s = round(self._clock.monotonic() - self._down_since_s, 3)
-            self._down_since_s = None
-            self._log.info(
-                "the bus is back",
-                bus=self._transport.display,
-                outage_s=outage_s,
-                dropped=self.dropped,
-            )
+        self._outage.failed(error)
+        self._pause(self._backoff.pause_s(self._outage.failures))
 
     def _sleep(self) -> None:
         with self._lock:
@@ -289,7 +267,7 @@ class Publisher:
     def _pause(self, pause_s: float) -> None:
         start_s = self._clock.monotonic()
         while True:
-            self._tick()
+            self._ticks.run()
             with self._lock:
                 if self._closing or self._nudged:
                     self._nudged = False
@@ -300,16 +278,7 @@ class Publisher:
                     return
                 self._work.wait(min(left_s, TICK_S))
 
-    def _tick(self) -> None:
-        now_s = self._clock.monotonic()
-        if now_s < self._next_tick_s:
-            return
-        self._next_tick_s = now_s + TICK_S
-        for tick in self._ticks:
-            try:
-                tick()
-            except Exception as error:  # noqa: BLE001  nor may a caller's tick
-                self._log.error("a tick of the bus failed", reason=describe(error))
+    def _tell_drops(self) -> None:
         if self._pending.dropped and not self._drops_told:
             self._drops_told = True
             self._log.warn("too many events wait for the bus; the least grave are given up")

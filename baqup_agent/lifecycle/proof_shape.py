@@ -20,7 +20,7 @@ from baqup_agent.lifecycle.declaration import (
     State,
     Transition,
 )
-from baqup_agent.lifecycle.proof_rules import listed
+from baqup_agent.lifecycle.proof_rules import listed, quoted
 
 #: The phases by their names.
 PHASES = frozenset(phase.value for phase in AgentState)
@@ -53,6 +53,7 @@ class Shape:
         leaves: the leaves by name, of equal names the first.
         compounds: the refined states by name.
         ways: the edges between existing leaves by their source, in declaration order.
+        live: the leaves in which a run has not ended, in declaration order.
     """
 
     def __init__(self, lifecycle: Lifecycle) -> None:
@@ -63,6 +64,8 @@ class Shape:
         for edge in lifecycle.transitions:
             if edge.source in self.leaves and edge.target in self.leaves:
                 self.ways[edge.source].append(edge)
+        self.live = [name for name in self.leaves if phase_of(name) not in FINAL]
+        self._places = {name: place for place, name in enumerate(self.leaves)}
         self._arrivals = breadth_first([lifecycle.initial], self.edges)
         self._entered = self._first_inside()
         self._path_names = _PATH_NAMES
@@ -72,10 +75,9 @@ class Shape:
         """The edges that leave a leaf for another, in declaration order."""
         return self.ways.get(leaf, ())
 
-    @property
-    def live(self) -> list[str]:
-        """The leaves in which a run has not ended, in declaration order."""
-        return [name for name in self.leaves if phase_of(name) not in FINAL]
+    def first(self, leaves: Iterable[str]) -> str:
+        """Of some leaves the one that was declared first."""
+        return min(leaves, key=self._places.__getitem__)
 
     def reached(self, leaf: str) -> bool:
         """Whether some way leads there from the initial leaf."""
@@ -119,7 +121,7 @@ class Shape:
         if len(name) <= _LONGEST_HINTED and self._comparisons > 0:
             self._comparisons -= len(names)
             for close in get_close_matches(name, names, n=1):
-                return f"did you mean {close!r}?"
+                return f"did you mean {quoted(close)}?"
         return f"there are {listed(names)}" if names else "there is none"
 
     def _first_inside(self) -> dict[str, str]:
@@ -239,8 +241,8 @@ class _Components:
     def _close(self, name: str) -> None:
         if self._lowest[name] < self._number[name]:
             return
-        at = self._open.index(name, self._number_on_stack(name))
-        component = self._open[at:]
-        del self._open[at:]
+        component: list[str] = []
+        while name not in component[-1:]:
+            component.append(self._open.pop())
         self._is_open.difference_update(component)
         self.components.append(component)

@@ -21,6 +21,11 @@ from baqup_agent.bus.url import FileUrl, RedisUrl, parse_bus_url
 from baqup_agent.controller.embedded import EmbeddedServer
 from tests.bus.samples import JOB
 
+#: The prefix of tests that have a server of their own.
+PREFIX = "baqup:"
+StartServer = Callable[..., EmbeddedServer]
+Open = Callable[..., RedisTransport]
+
 
 class Backend(Protocol):
     """A bus as a controller sees it, with a handle to break it."""
@@ -145,5 +150,7 @@ class RedisBackend:
         self.client.close()
 
 
-#: Makes a backend: (name of kind, directory, prefix, server starter) -> Backend.
-Factory = Callable[[], Backend]
+def url_of(admin: Redis, userinfo: str = "", database: int | str = 0) -> str:
+    """The URL of the server that a client is connected to, with other credentials."""
+    port = admin.connection_pool.connection_kwargs["port"]
+    return f"redis://{userinfo}127.0.0.1:{port}/{database}"

@@ -1,12 +1,24 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from redis import Redis
 
-from baqup_agent.controller.embedded import EmbeddedServer
-from tests.bus.backends import Backend, FileBackend, MemoryBackend, RedisBackend
+from baqup_agent.bus.redis_transport import RedisTransport
+from baqup_agent.bus.url import RedisUrl, parse_bus_url
+from tests.bus.backends import (
+    PREFIX,
+    Backend,
+    FileBackend,
+    MemoryBackend,
+    Open,
+    RedisBackend,
+    StartServer,
+    url_of,
+)
 
 
 @pytest.fixture(params=["memory", "file", "redis"])
@@ -28,7 +40,7 @@ def fragile_backend(
     request: pytest.FixtureRequest,
     tmp_path: Path,
     key_prefix: str,
-    start_server: Callable[..., EmbeddedServer],
+    start_server: StartServer,
 ) -> Iterator[Backend]:
     """Like `backend`, but with a server of its own, which a test may break."""
     made: Backend
@@ -40,3 +52,33 @@ def fragile_backend(
         made = RedisBackend(start_server(), key_prefix)
     yield made
     made.close()
+
+
+@pytest.fixture
+def open_transport() -> Iterator[Open]:
+    """Makes transports to URLs; they are closed at the end."""
+    with ExitStack() as stack:
+
+        def make(url: str, prefix: str = PREFIX, timeout_s: float = 0.3) -> RedisTransport:
+            parsed = parse_bus_url(url)
+            assert isinstance(parsed, RedisUrl)
+            made = RedisTransport(parsed, prefix, timeout_s=timeout_s)
+            stack.callback(made.close)
+            return made
+
+        yield make
+
+
+@pytest.fixture
+def admin(start_server: StartServer) -> Iterator[Redis]:
+    """A client of a server of this test's own."""
+    with Redis.from_url(start_server().url, decode_responses=True) as client:
+        yield client
+
+
+@pytest.fixture
+def transport(admin: Redis, open_transport: Open) -> RedisTransport:
+    """A connected transport to the server of `admin`."""
+    made = open_transport(url_of(admin))
+    made.connect()
+    return made

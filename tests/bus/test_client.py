@@ -163,6 +163,10 @@ def test_the_preview_snippet_beats(make: Make) -> None:
     bus.progress()
     assert bus.flush(5)
 
+    beat = transport.latest("heartbeat", "agent-fs-000001")
+    assert beat is not None
+    assert beat["state"] == "initializing"
+    assert transport.latest("status", JOB) is None
     assert {message["agent_id"] for message in transport.messages} == {"agent-fs-000001"}
 
 

@@ -12,7 +12,7 @@ import pytest
 from baqup_agent.bus.backoff import Backoff
 from baqup_agent.bus.memory_transport import MemoryTransport
 from baqup_agent.bus.outage import MessageRejected
-from baqup_agent.bus.pending import GAPS_S
+from baqup_agent.bus.pending import GAPS_S, PendingMessages
 from baqup_agent.bus.publisher import Publisher
 from baqup_agent.bus.topology import Wire
 from baqup_agent.bus.transport import Transport
@@ -35,8 +35,14 @@ def start(log: RecordingLog) -> Iterator[Start]:
     """Makes publishers that are closed at the end."""
     with ExitStack() as stack:
 
-        def make(transport: Transport, *, pause_s: float = 0.02) -> Publisher:
-            made = Publisher(transport, Backoff(draw=lambda _low, _high: pause_s), log)
+        def make(
+            transport: Transport,
+            *,
+            pause_s: float = 0.02,
+            pending: PendingMessages | None = None,
+        ) -> Publisher:
+            backoff = Backoff(draw=lambda _low, _high: pause_s)
+            made = Publisher(transport, backoff, log, pending=pending)
             stack.callback(made.close)
             return made
 
@@ -319,6 +325,26 @@ class TestOutage:
         assert publisher.wait_connected(5) is False
         publisher.publish(event(stamp(1)))
         assert publisher.flush(5)
+
+    def test_events_that_are_given_up_are_told_once(self, start: Start, log: RecordingLog) -> None:
+        """The log says that there are some, and the counter how many."""
+        transport = MemoryTransport()
+        transport.down = True
+        publisher = start(transport, pending=PendingMessages(events_max=5))
+        for seq in range(1, 21):
+            publisher.publish(event(stamp(seq)))
+        eventually(lambda: len(log.at("warn")) == 2)
+        for seq in range(21, 31):
+            publisher.publish(event(stamp(seq)))
+        transport.down = False
+
+        assert publisher.flush(5)
+        assert publisher.dropped == 25
+        assert [message.split(";")[0] for message in log.at("warn")] == [
+            "the bus is out of reach",
+            "too many events wait for the bus",
+        ]
+        assert [message["seq"] for message in transport.messages] == [1, 2, 3, 4, 5]
 
 
 class TestRefusal:

@@ -7,9 +7,8 @@ from itertools import combinations, product
 
 from attrs import define, evolve, field
 
-from baqup_agent.contract import AgentState
 from baqup_agent.lifecycle.history import Step
-from baqup_agent.lifecycle.monitor import Divergence
+from baqup_agent.lifecycle.monitor import Divergence, Monitor
 from baqup_agent.testing.clock import EPOCH
 from baqup_agent.testing.lifecycle.coverage import Coverage, Part
 from baqup_agent.testing.lifecycle.failure import LifecycleFailure, Passed
@@ -22,7 +21,7 @@ from baqup_agent.testing.lifecycle.model import (
     only,
     phase_of,
 )
-from baqup_agent.testing.lifecycle.scene import Scene
+from baqup_agent.testing.lifecycle.scene import EFFECTS_EACH, Scene
 from baqup_agent.testing.lifecycle.subject import Subject
 
 #: Most guards of one pair of which every combination of answers is tried.
@@ -71,9 +70,11 @@ class Checks:
         """A machine brought to a leaf, every step on the way checked."""
         scene = Scene(self.subject, self._visit)
         scene.begin()
-        if leaf is None:
-            return scene
-        return scene.go(*self._way(leaf))
+        return scene if leaf is None else scene.go(*self._way(leaf))
+
+    def scene_of(self, subject: Subject, leaf: str) -> Scene:
+        """A machine of another declaration brought to a leaf by this one's way."""
+        return Scene(subject).go(*self._way(leaf))
 
     def _way(self, leaf: str) -> tuple[Firing, ...]:
         way = self.subject.model.way(leaf)
@@ -183,8 +184,8 @@ class Checks:
 
     def _positions(self, edge: Edge) -> range:
         model = self.subject.model
-        states = len(model.left(edge)) + len(model.entered(edge))
-        return range(2 * (states + 1) + 1)
+        rows = 1 + len(model.left(edge)) + len(model.entered(edge))
+        return range(EFFECTS_EACH * rows + 1)
 
     # -- the monitor ----------------------------------------------------------
 
@@ -202,9 +203,9 @@ class Checks:
                 step = Step("of_the_authors", elsewhere, elsewhere, 0.0, EPOCH)
                 self._tell(monitor, step, legal=False)
 
-    def _tell(self, monitor: object, step: Step, *, legal: bool) -> None:
+    def _tell(self, monitor: Monitor, step: Step, *, legal: bool) -> None:
         try:
-            monitor.follow(step)  # type: ignore[attr-defined]
+            monitor.follow(step)
         except Divergence:
             agreed = False
         else:
@@ -218,34 +219,36 @@ class Checks:
     def monitor_wired(self, index: int) -> None:
         """Bend one edge of the declaration away from the contract: the machine must notice."""
         edge = self.subject.model.edges[index]
+        home = phase_of(edge.source)
+        own = CONTRACT_EDGES.get((edge.trigger, home), home)
         for phase in PHASES:
-            if CONTRACT_EDGES.get((edge.trigger, phase_of(edge.source))) != phase:
-                self._bend(edge, phase)
+            if phase != own:
+                self._bend(edge, self._first_leaf(phase))
 
-    def _bend(self, edge: Edge, phase: str) -> None:
-        target = self._first_leaf(phase)
-        stays = edge.trigger not in CONTRACT_TRIGGERS and phase == phase_of(edge.source)
-        if stays:
-            return
+    def _bend(self, edge: Edge, target: str) -> None:
         rows = list(self.subject.lifecycle.transitions)
         rows[edge.index] = evolve(rows[edge.index], target=target)
         bent = evolve(self.subject, lifecycle=evolve(self.subject.lifecycle, transitions=rows))
-        passed = [Passed(each.trigger, "…") for each in self._way(edge.source)]
-        machine = Scene(bent).machine
+        scene = self.scene_of(bent, edge.source)
         try:
-            for firing in (*self._way(edge.source), only(edge)):
-                _fire_open(machine, bent, firing)
+            scene.push(only(edge))
         except Divergence:
             return
-        passed.append(Passed(edge.trigger, target))
         raise LifecycleFailure(
-            self.subject.model.initial, passed, "the monitor did not see a step off the contract"
+            self.subject.model.initial,
+            [*scene.passed, Passed(edge.trigger, target)],
+            "the monitor did not see a step off the contract",
         )
 
     def _first_leaf(self, phase: str) -> str:
         return next(leaf for leaf in self.subject.model.leaves if phase_of(leaf) == phase)
 
     @property
-    def phases(self) -> tuple[AgentState, ...]:
-        """The phases, as the contract names them."""
-        return tuple(AgentState(phase) for phase in PHASES)
+    def bendable(self) -> tuple[Edge, ...]:
+        """For each trigger in each phase, the first edge that can be taken."""
+        model = self.subject.model
+        firsts: dict[tuple[str, str], Edge] = {}
+        for edge in model.edges:
+            if model.taken(edge.source, only(edge)) == edge:
+                firsts.setdefault((edge.trigger, phase_of(edge.source)), edge)
+        return tuple(firsts.values())

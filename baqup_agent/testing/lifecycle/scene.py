@@ -91,6 +91,11 @@ class Scene:
             self.fire(firing)
         return self
 
+    def push(self, firing: Firing) -> None:
+        """Fire a trigger and check nothing; whatever the machine raises comes through."""
+        self._board.open = firing.open
+        self.machine.fire(firing.trigger)
+
     def expected(self, edge: Edge) -> list[Mark]:
         """Everything that has to be seen when ``edge`` is taken, in order."""
         model = self.model

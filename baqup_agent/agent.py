@@ -56,6 +56,15 @@ class Agent:
             )
         if not getattr(cls, "version", ""):
             raise TypeError(f"{cls.__name__}.version must be set, for example '1.0.0'")
+        if hasattr(cls, "lifecycle"):
+            cls._check_lifecycle()
+
+    @classmethod
+    def _check_lifecycle(cls) -> None:
+        from baqup_agent.job.triggers import check_declared
+
+        for role in cls.roles():
+            check_declared(getattr(cls, role.value), cls.lifecycle)
 
     @classmethod
     def roles(cls) -> tuple[Role, ...]:

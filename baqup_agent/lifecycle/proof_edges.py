@@ -7,7 +7,7 @@ phase, under a trigger of the author's, or it is one of the contract's own edges
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from keyword import iskeyword
 from unicodedata import normalize
 
@@ -15,8 +15,10 @@ from baqup_agent.lifecycle.declaration import CONTRACT, Guard, Transition
 from baqup_agent.lifecycle.proof_rules import Finding, found, listed, quoted
 from baqup_agent.lifecycle.proof_shape import FINAL, PHASES, Shape, phase_of
 
-#: Names that the object whose methods fire triggers keeps for itself.
-RESERVED_TRIGGERS = frozenset(
+#: Names that the running machine gives to something else than a custom trigger.
+RESERVED_TRIGGERS = frozenset({"state", "trigger"})
+
+_TRIGGERS = frozenset(
     {
         "declaration",
         "final",
@@ -74,18 +76,25 @@ def _triggers(shape: Shape) -> Iterator[Finding]:
     first: dict[str, Transition] = {}
     for edge in shape.lifecycle.transitions:
         first.setdefault(edge.trigger, edge)
+    taken = _taken(shape, first)
     for trigger, edge in first.items():
-        if why := _unusable(trigger):
+        if why := _unusable(trigger, taken):
             yield found(
                 "trigger-name",
                 edge.source,
-                f"the trigger {quoted(trigger)} cannot be fired as a method: it {why}",
+                f"{quoted(trigger)} cannot be fired as a method: it {why}",
                 "name it with letters, digits and underscores, as something that has happened",
                 shape.way_along(edge),
             )
 
 
-def _unusable(trigger: object) -> str | None:
+def _taken(shape: Shape, triggers: Iterable[object]) -> set[str]:
+    """The names of what the compiled machine offers beside its triggers."""
+    asked = {f"may_{trigger}" for trigger in triggers}
+    return {*RESERVED_TRIGGERS, *asked, *(f"is_{leaf}" for leaf in shape.leaves)}
+
+
+def _unusable(trigger: object, taken: set[str]) -> str | None:
     """Why a trigger cannot be a method of the job's lifecycle, if so."""
     name = str(trigger)
     if not isinstance(trigger, str) or not name.isidentifier():
@@ -96,8 +105,8 @@ def _unusable(trigger: object) -> str | None:
         return "is a keyword of Python"
     if name.startswith("_"):
         return "begins with an underscore"
-    if name in RESERVED_TRIGGERS:
-        return "is an attribute there already"
+    if name in taken:
+        return "means something else there"
     return None
 
 

@@ -50,7 +50,7 @@ def _deadline(shape: Shape, state: State) -> Iterator[Finding]:
             yield _loose_phase(shape, state)
         return
     kept = state.deadline.seconds if state.deadline else None
-    if state.timeout_s != kept:
+    if state.timeout_s is not kept and state.timeout_s != kept:
         yield found(
             "deadline-lost",
             state.name,

@@ -41,6 +41,8 @@ _ERROR, _WARNING = Severity.ERROR, Severity.WARNING
 RULES = {
     rule.id: rule
     for rule in (
+        # Told by whoever builds one; what is built is then looked at.
+        Rule("declaration", _ERROR, "the lifecycle can be built as it is declared"),
         # The states.
         Rule("unknown-phase", _ERROR, "a state's name begins with one of the contract's phases"),
         Rule("leaf-name", _ERROR, "a state's name is made of identifiers that dots join"),

@@ -20,7 +20,7 @@ from baqup_agent.job.configuration import Configuration
 from baqup_agent.job.job import Job
 from baqup_agent.job.process import ChildProcesses
 from baqup_agent.job.progress import Progress
-from baqup_agent.job.triggers import Triggers
+from baqup_agent.job.triggers import LiveTriggers
 from baqup_agent.runtime.configuring import read
 from baqup_agent.runtime.context import RunContext
 from baqup_agent.runtime.firing import ask_driver
@@ -116,7 +116,9 @@ def make_job(run: RunContext) -> None:
         events=need(run.events, "events"),
         vitals=run.vitals,
         children=run.children,
-        triggers=Triggers(run.lifecycle.custom_triggers, partial(ask_driver, run.inbox, run.token)),
+        triggers=LiveTriggers(
+            run.lifecycle.custom_triggers, partial(ask_driver, run.inbox, run.token)
+        ),
         clock=run.clock,
     )
 

@@ -146,7 +146,7 @@ def test_no_call_waits_for_a_bus_that_says_nothing(black_hole_url: str, make: Ma
         bus.heartbeat("running")
     taken_s = time.monotonic() - begun_s
 
-    assert taken_s < 2
+    assert taken_s < 5
     assert bus.connect(5) is False
     assert not bus.flush(0.1)
 

@@ -201,7 +201,7 @@ print(len(bus.times_s), max(abs(at - start - slot) for slot, at in enumerate(bus
 
 
 def test_beats_are_on_time_while_the_main_thread_computes() -> None:
-    """A beat a second, each within a quarter of a second of its slot."""
+    """A beat a second, each within half a second of its slot, which leaves no gap over 1.5 s."""
     root = Path(__file__).parents[2]
     done = subprocess.run(
         [sys.executable, "-c", UNDER_LOAD],
@@ -215,4 +215,4 @@ def test_beats_are_on_time_while_the_main_thread_computes() -> None:
     beats, worst_s = done.stdout.split()
 
     assert int(beats) == 5
-    assert float(worst_s) < 0.25
+    assert float(worst_s) < 0.5

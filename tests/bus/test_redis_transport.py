@@ -208,8 +208,8 @@ class TestBlackHole:
         assert publisher.wait_connected(5) is False
         assert not publisher.flush(0.2)
         publisher.close()
-        assert taken_s < 1
-        assert time.monotonic() - begun_s < 8
+        assert taken_s < 3
+        assert time.monotonic() - begun_s < 15
 
 
 def test_a_replay_through_kills_and_stalls_is_complete_and_without_doubles(

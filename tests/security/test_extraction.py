@@ -387,6 +387,13 @@ def test_absurd_numbers_do_no_harm(target: Path, key: str, value: bytes) -> None
     assert (target / "f").read_bytes() == b""
 
 
+@pytest.mark.parametrize("key", ["uid", "gid"])
+@pytest.mark.parametrize("value", [b"-1", b"4294967295"])
+def test_owners_that_no_system_has_are_refused(target: Path, key: str, value: bytes) -> None:
+    """An owner number that would mean "leave it as it is" is refused."""
+    refused(DataError, "owner number", target, pax(**{key: value}), a_block())
+
+
 def test_a_negative_size_is_refused(target: Path) -> None:
     """A size that leads backwards is refused."""
     block = a_block()
@@ -414,6 +421,18 @@ def test_a_damaged_header_does_not_end_the_archive_silently(target: Path, positi
 def test_what_hides_behind_the_end_mark_is_refused(target: Path) -> None:
     """An archive appended to an archive is not passed over in silence."""
     refused(DataError, "behind its end mark", target, a_file(b"a"), END, bytes(5000), a_file(b"b"))
+
+
+def test_what_hides_behind_an_end_mark_at_the_start_is_refused(target: Path) -> None:
+    """An archive that begins with its end has no members."""
+    refused(DataError, "behind its end mark", target, bytes(BLOCK), a_file(b"a"))
+
+    assert list(target.iterdir()) == []
+
+
+def test_a_file_cut_in_the_middle_is_told_as_that(target: Path) -> None:
+    """When the content ends early, the error says so."""
+    refused(DataError, "in the middle of a file", target, a_file(b"a", b"x" * 700)[:-600], end=b"")
 
 
 def test_limits_hold(target: Path) -> None:
@@ -583,6 +602,41 @@ def test_a_root_that_is_not_ours_keeps_its_own_mode(target: Path) -> None:
 
     assert watcher.notes == [("PERMISSION_DENIED", b"")]
     assert stat.S_IMODE((target / "d").stat().st_mode) == 0o711
+
+
+def test_a_directory_whose_mode_cannot_be_set_is_an_io_failure(target: Path) -> None:
+    """Below the root, attributes that cannot be set are not passed over."""
+
+    def refuse(_fd: int, _mode: int) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fchmod", refuse)
+        refused(IOFailure, "'d' cannot be written: Operation", target, a_directory(b"d"))
+
+
+def test_closed_directories_are_written_by_an_ordinary_user(target: Path) -> None:
+    """Directories that even their owner may not enter get their modes when all is in them."""
+    parts = [a_directory(b"d", 0), a_directory(b"d/e", 0o100), a_file(b"d/e/f", b"x", 0)]
+    root = os.open(target, os.O_RDONLY)
+    source = io.BytesIO(b"".join(parts) + END)
+    if AS_ROOT:
+        os.chown(target, 12345, 12345)
+        os.seteuid(12345)
+    try:
+        extract(source, root, Watcher(), owners=False)
+        found = os.stat("d", dir_fd=root)
+        os.chmod("d", 0o700, dir_fd=root)
+        inner = os.stat("d/e", dir_fd=root)
+        os.chmod("d/e", 0o700, dir_fd=root)
+        file = os.stat("d/e/f", dir_fd=root)
+    finally:
+        if AS_ROOT:
+            os.seteuid(0)
+        os.close(root)
+
+    assert [stat.S_IMODE(each.st_mode) for each in (found, inner, file)] == [0, 0o100, 0]
+    assert {each.st_mtime_ns for each in (found, inner, file)} == {NOW_NS}
 
 
 def test_a_full_disk_is_an_io_failure(target: Path) -> None:

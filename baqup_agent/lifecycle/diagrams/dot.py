@@ -77,7 +77,7 @@ class _Writer:
         yield f'  "initial" [shape=circle, label="", width=0.18, fillcolor="{INK}"];'
         for root in self._drawn.roots:
             yield from self._node(root, "  ")
-        yield f'  "initial" -> {self._ends("initial", self._drawn.initial)};'
+        yield f'  {self._ends("initial", self._drawn.initial)};'
         for arrow in self._drawn.arrows:
             yield f"  {self._arrow(arrow)}"
         yield "}"
@@ -103,7 +103,7 @@ class _Writer:
         for child in node.children:
             yield from self._node(child, indent + "  ")
         if node.first is not None:
-            yield f"{indent}  {_quoted(marker)} -> {self._ends(marker, node.first)};"
+            yield f"{indent}  {self._ends(marker, node.first)};"
         yield f"{indent}}}"
 
     def _ends(self, source: str, target: str, **more: str) -> str:

@@ -78,16 +78,16 @@ class _Writer:
             for line in textwrap.wrap(fact, room, subsequent_indent="  "):
                 yield _padded(line, room)
         for arrow in self._arrows.get(node.name, ()):
-            yield from self._edge(arrow, node, room)
+            yield from self._edge(arrow, room)
         for child in node.children:
             first = "● " if child.name == node.first else ""
             yield from self._box(child, room, first + short_name(child.state))
 
-    def _edge(self, arrow: Arrow, node: Node, room: int) -> Iterator[str]:
+    def _edge(self, arrow: Arrow, room: int) -> Iterator[str]:
         taken = arrow.taken(self._run)
         mark = Mark.FAILED if arrow.failing else Mark.VISITED if taken else Mark.UNTOUCHED
         head = f"{trigger_text(arrow.edges[0])} "
-        tail = "↺" if arrow.stays else f"──▶ {self._target(arrow, node)}"
+        tail = "↺" if arrow.stays else f"──▶ {self._target(arrow)}"
         if taken > 1:
             tail += f" ×{taken}"
         if arrow.failing and self._run is not None and self._run.failure_text:
@@ -96,11 +96,12 @@ class _Writer:
         for line in textwrap.wrap(sign + head + tail, room, subsequent_indent="      "):
             yield self._paint(_padded(line, room), mark)
 
-    def _target(self, arrow: Arrow, node: Node) -> str:
+    def _target(self, arrow: Arrow) -> str:
         """A target's name, without what both ends lie in."""
-        scope, _, _ = node.name.rpartition(".")
-        prefix = f"{scope}."
-        return arrow.target.removeprefix(prefix) if scope else arrow.target
+        source, target = arrow.source.split("."), arrow.target.split(".")
+        while len(source) > 1 and len(target) > 1 and source[0] == target[0]:
+            del source[0], target[0]
+        return ".".join(target)
 
     def _paint(self, line: str, mark: Mark) -> str:
         code = _COLOURS[mark]

@@ -7,15 +7,16 @@ called, since they would touch the world; in their place stand effects that note
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, cast
 
-from attrs import define, field
+from attrs import define, field, frozen
 
 from baqup_agent.agent import Agent
-from baqup_agent.bus.heartbeat import Vitals
 from baqup_agent.config.settings import (
     AgentSettings,
     ArtifactSettings,
@@ -23,9 +24,9 @@ from baqup_agent.config.settings import (
     JobSettings,
     Settings,
 )
-from baqup_agent.contract import ORPHAN_STATUS_NAME, Role, RunStatus
+from baqup_agent.contract import MANIFEST_NAME, ORPHAN_STATUS_NAME, Role
 from baqup_agent.errors import BaqupError
-from baqup_agent.job.cancellation import CancellationToken
+from baqup_agent.job.components import Components
 from baqup_agent.job.job import Job
 from baqup_agent.lifecycle.declaration import State
 from baqup_agent.lifecycle.history import Step
@@ -43,6 +44,7 @@ from baqup_agent.runtime.inbox import Inbox
 from baqup_agent.runtime.stays import Stays
 from baqup_agent.security.secret import Secret
 from baqup_agent.staging.area import Staging
+from baqup_agent.staging.verification import verify
 from baqup_agent.testing.clock import ManualClock
 from baqup_agent.testing.lifecycle.inbox import Item, PlannedInbox
 from baqup_agent.testing.lifecycle.model import FINAL_PHASES
@@ -88,25 +90,70 @@ class _Written:
         return {key: self.members[key] for key in kept}
 
 
-@define
+@frozen
 class Spot:
-    """Where an error is raised: in an effect of the kit's.
+    """A place between two effects of a run, where an error can be raised.
 
     Attributes:
         kind: ``enter``, ``exit`` or ``action``.
         name: the state, or the trigger of an action.
-        number: 0 before the runtime's own effects, 1 behind them.
-        make: makes the exception.
+        number: how many of the runtime's own effects of that row come before it.
     """
 
     kind: str
     name: str
     number: int
-    make: Callable[[], BaseException]
+
+    def __str__(self) -> str:
+        return f"{self.kind}-{self.name}-{self.number}"
+
+
+@frozen
+class Passage:
+    """A spot that a run came by, and how things stood.
+
+    Attributes:
+        spot: which.
+        final: whether the run had ended already.
+        published: whether the manifest was visible.
+        reported: whether a status was out.
+    """
+
+    spot: Spot
+    final: bool
+    published: bool
+    reported: bool
+
+
+@frozen
+class Outcome:
+    """What became of a run, as a controller sees it, and what it came by.
+
+    Attributes:
+        exit_code: what the process would leave with.
+        state: where the machine ended.
+        steps: trigger, source and target of every transition.
+        statuses: every status that was delivered or lies on disk.
+        manifest: whether one was visible at the end.
+        broken: each invariant that did not hold on the way, in words.
+        passages: the spots it came by, in order.
+        events: what the driver was told, in order.
+        machine: the machine itself.
+    """
+
+    exit_code: int
+    state: str
+    steps: tuple[tuple[str, str, str], ...]
+    statuses: tuple[dict[str, Any], ...]
+    manifest: bool
+    broken: tuple[str, ...]
+    passages: tuple[Passage, ...]
+    events: tuple[str, ...]
+    machine: Machine
 
 
 class _Stand(Agent):
-    """Stands for the author's class where only a lifecycle is tested."""
+    """Stands for the author's class, whose code a plan replaces."""
 
     name = "agent-under-test"
     version = "0"
@@ -116,41 +163,44 @@ class _Stand(Agent):
 
 
 @define
-class Run:
-    """One run of a subject.
+class _JobParts:
+    """What the end of a run asks the job for."""
 
-    Attributes:
-        subject: what is tested.
-        plan: what happens.
-        spot: where an effect fails, once.
-        root: a directory for staging; None leaves staging out.
-        bus_down: whether the bus is away from the beginning.
-    """
+    id: str = _JOB_ID
+    components: Components = field(factory=Components)
+    source_metadata: dict[str, Any] = field(factory=dict)
+
+
+@define
+class _Run:
+    """One run on its way."""
 
     subject: Subject
     plan: Sequence[Item]
-    spot: Spot | None = None
-    root: Path | None = None
-    bus_down: bool = False
-    on_step: Callable[[Run], None] = field(default=lambda _: None)
+    fault: tuple[Spot, Callable[[], BaseException]] | None
+    root: Path
+    staged: bool
+    bus: StatusBus
     machine: Machine = field(init=False)
     context: RunContext = field(init=False)
     inbox: PlannedInbox = field(init=False)
-    bus: StatusBus = field(init=False)
-    passed: list[tuple[str, str, str]] = field(factory=list, init=False)
-    spent: bool = field(default=False, init=False)
+    steps: list[tuple[str, str, str]] = field(factory=list, init=False)
+    passages: list[Passage] = field(factory=list, init=False)
+    broken: list[str] = field(factory=list, init=False)
     _board: Switchboard = field(factory=Switchboard, init=False)
     _limits: tuple[Limit, ...] = field(default=(), init=False)
 
-    def go(self) -> Run:
-        """Drive it to its end."""
-        self.bus = StatusBus(self.bus_down)
+    def __attrs_post_init__(self) -> None:
         self.inbox = PlannedInbox(
             self.plan, lambda: self._limits, self._set_outage, self._open_guards
         )
-        self.context = self._context()
+        self.context = _context(self.subject, self.bus)
         self.machine = self._machine()
-        stays = self._stays()
+
+    def drive(self) -> None:
+        stays = Stays(self.subject.lifecycle, _limit_of)
+        self.context.stays = stays
+        self._limits = stays.enter(None, self.subject.lifecycle.initial, 0.0)
         Driver(
             machine=cast("Machine", _Noticed(self.machine, self.inbox)),
             inbox=cast("Inbox", self.inbox),
@@ -161,34 +211,22 @@ class Run:
         ).drive()
         if self.context.staging is not None:
             self.context.staging.close()
-        return self
 
-    @property
-    def exit_code(self) -> int:
-        """What the process would leave with."""
-        return int(self.context.exit_code)
-
-    @property
-    def statuses(self) -> list[dict[str, Any]]:
-        """Every status that anybody can see: delivered ones, and the one on disk."""
-        return [*self.bus.statuses, *self._orphans()]
-
-    @property
-    def directory(self) -> Path | None:
-        """The job's directory, where staging takes part."""
-        return None if self.root is None else self.root / _JOB_ID
-
-    def _orphans(self) -> list[dict[str, Any]]:
-        import json
-
-        path = self.context_dir / ORPHAN_STATUS_NAME
-        return [json.loads(path.read_text())] if path.exists() else []
-
-    @property
-    def context_dir(self) -> Path:
-        """Where an orphan would lie."""
-        settings = self.context.settings
-        return Path("/nonexistent") if settings is None else settings.staging_dir / _JOB_ID
+    def outcome(self) -> Outcome:
+        orphan = self.root / _JOB_ID / ORPHAN_STATUS_NAME
+        on_disk = [json.loads(orphan.read_text())] if orphan.exists() else []
+        self._look_at_the_manifest()
+        return Outcome(
+            exit_code=int(self.context.exit_code),
+            state=self.machine.state,
+            steps=tuple(self.steps),
+            statuses=(*self.bus.statuses, *on_disk),
+            manifest=(self.root / _JOB_ID / MANIFEST_NAME).exists(),
+            broken=tuple(self.broken),
+            passages=tuple(self.passages),
+            events=tuple(self.inbox.delivered),
+            machine=self.machine,
+        )
 
     def _set_outage(self, down: bool) -> None:  # noqa: FBT001  the inbox's signature
         self.bus.down = down
@@ -200,79 +238,64 @@ class Run:
         self.context.error = error
         self.context.token.cancel(error)
 
-    def _stays(self) -> Stays:
-        stays = Stays(self.subject.lifecycle, _limit_of)
-        self.context.stays = stays
-        self._limits = stays.enter(None, self.subject.lifecycle.initial, 0.0)
-        return stays
-
     def _entered(self, step: Step) -> None:
-        stays = self.context.stays
-        if stays is not None:
-            self._limits = stays.enter(step.source, step.target, step.monotonic_s)
-        self.passed.append((step.trigger, step.source, step.target))
-        self.on_step(self)
-
-    def _context(self) -> RunContext:
-        agent = _Stand()
-        context = RunContext(
-            agent=agent,
-            role=Role.SNAPSHOT,
-            environ={},
-            agent_id="agent-under-test-1",
-            lifecycle=self.subject.lifecycle,
-            log=cast("Logger", NullLog()),
-            redactor=Redactor(),
-            guardian=Guardian(),
-            clock=ManualClock(),
-        )
-        context.bus = cast("Any", self.bus)
-        return context
+        if self.context.stays is not None:
+            self._limits = self.context.stays.enter(step.source, step.target, step.monotonic_s)
+        self.steps.append((step.trigger, step.source, step.target))
 
     def _machine(self) -> Machine:
-        names = self.subject.model.names
-        own = {"initializing": [self._make_parts], "running": [self._work]}
-        own |= {phase: self._bound(EFFECTS, phase) for phase in FINAL_PHASES}
-        actions = {trigger: self._actions(trigger) for trigger in self.subject.model.triggers}
+        model = self.subject.model
+        own: dict[str, list[Effect]] = {
+            "initializing": [self._make_parts],
+            "running": [self._work],
+            **{phase: self._bound(EFFECTS, phase) for phase in FINAL_PHASES},
+        }
         return self.subject.machine(
             self.subject.steered(self._board),
-            {name: self._row("enter", name, own.get(name, [])) for name in names},
-            exits={name: self._row("exit", name, []) for name in names},
-            actions=actions,
+            {name: self._row("enter", name, own.get(name, [])) for name in model.names},
+            exits={name: self._row("exit", name, []) for name in model.names},
+            actions={name: self._row("action", name, self._acts(name)) for name in model.triggers},
             observer=self._entered,
             clock=self.context.clock,
         )
 
-    def _actions(self, trigger: str) -> list[Effect]:
+    def _acts(self, trigger: str) -> list[Effect]:
         own = self._bound(ACTIONS, trigger)
-        if self.root is None:  # without staging there is nothing to publish, only to report
-            own = own[-1:]
-        return self._row("action", trigger, own)
+        return own if self.staged else own[-1:]  # without staging all there is to do is report
 
     def _bound(self, table: Any, name: str) -> list[Effect]:
         return [partial(effect, self.context) for effect in table.get(name, ())]
 
     def _row(self, kind: str, name: str, own: Sequence[Effect]) -> list[Effect]:
-        return [partial(self._may_fail, kind, name, 0), *own,
-                partial(self._may_fail, kind, name, 1)]  # fmt: skip
+        row: list[Effect] = [partial(self._pass, Spot(kind, name, 0))]
+        for number, effect in enumerate(own, start=1):
+            row += [effect, partial(self._pass, Spot(kind, name, number))]
+        return row
 
-    def _may_fail(self, kind: str, name: str, number: int) -> None:
-        spot = self.spot
-        if spot is None or self.spent or (spot.kind, spot.name, spot.number) != (kind, name, number):
-            return
-        self.spent = True
-        raise spot.make()
+    def _pass(self, spot: Spot) -> None:
+        context = self.context
+        self.passages.append(
+            Passage(spot, self.machine.final, context.published, context.reported)
+        )
+        self._look_at_the_manifest()
+        if self.fault is not None and self.fault[0] == spot:
+            make, self.fault = self.fault[1], None
+            raise make()
+
+    def _look_at_the_manifest(self) -> None:
+        directory = self.root / _JOB_ID
+        if (directory / MANIFEST_NAME).exists():
+            self.broken += [f"manifest visible, but {each}" for each in verify(directory).problems]
 
     def _make_parts(self) -> None:
         """What `initializing` does, with nothing of it out of the process."""
         context = self.context
         context.settings = _settings(self.root)
-        if self.root is not None:
-            context.staging = Staging(
-                self.root, _JOB_ID, context.settings.artifact, log=NullLog()
-            )
+        context.job = cast("Job", _JobParts())
+        if self.staged:
+            settings = context.settings.artifact
+            context.staging = Staging(self.root, _JOB_ID, settings, log=NullLog())
             context.staging.prepare()
-        context.job = _job(context)
 
     def _work(self) -> None:
         if self.context.staging is not None:
@@ -297,38 +320,54 @@ class _Noticed:
         self._machine.fire(trigger, **payload)
 
 
+def run(
+    subject: Subject,
+    plan: Sequence[Item],
+    *,
+    fault: tuple[Spot, Callable[[], BaseException]] | None = None,
+    staged: bool = False,
+) -> Outcome:
+    """Drive one run to its end.
+
+    Args:
+        subject: what is tested.
+        plan: what happens, in order: the triggers, and what comes between them.
+        fault: where an effect fails, the first time it is come by, and the error it raises.
+        staged: whether artifacts are written and published in a real staging area.
+    """
+    with TemporaryDirectory(prefix="lifecycle-") as root:
+        one = _Run(subject, plan, fault, Path(root), staged, StatusBus())
+        one.drive()
+        return one.outcome()
+
+
+def _context(subject: Subject, bus: StatusBus) -> RunContext:
+    context = RunContext(
+        agent=_Stand(),
+        role=Role.SNAPSHOT,
+        environ={},
+        agent_id="agent-under-test-1",
+        lifecycle=subject.lifecycle,
+        log=cast("Logger", NullLog()),
+        redactor=Redactor(),
+        guardian=Guardian(),
+        clock=ManualClock(),
+    )
+    context.bus = cast("Any", bus)
+    return context
+
+
 def _limit_of(state: State) -> tuple[float, float] | None:
     if state.deadline is None:
         return None
     return state.deadline.seconds or 3600.0, 0.0
 
 
-def _settings(root: Path | None) -> Settings:
+def _settings(root: Path) -> Settings:
     return Settings(
         job=JobSettings(id=_JOB_ID),
         agent=AgentSettings(),
         artifact=ArtifactSettings(compression="none"),
         bus=BusSettings(url=Secret("file:///nowhere"), grace_period_s=0),
-        staging_dir=root or Path("/nonexistent"),
+        staging_dir=root,
     )
-
-
-def _job(context: RunContext) -> Job:
-    nothing: Any = None
-    return Job(
-        id=_JOB_ID,
-        role=context.role,
-        config=nothing,
-        staging=cast("Staging", context.staging),
-        log=NullLog(),
-        cancellation=CancellationToken(),
-        settings=cast("Settings", context.settings),
-        progress=nothing,
-        events=nothing,
-        vitals=Vitals(),
-        children=nothing,
-    )
-
-
-#: What a status says of a run that ended well.
-SUCCESS = str(RunStatus.SUCCESS)

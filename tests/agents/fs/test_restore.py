@@ -113,6 +113,17 @@ def test_a_target_that_cannot_be_filled_is_refused(
     assert kind == "a file in it" or not target.is_dir()
 
 
+def test_the_target_is_looked_at_before_the_backup_is_read(
+    jobs: Jobs, published: Path, target: Path
+) -> None:
+    """A target that will not do is told at once, not after hours of checking."""
+    target.mkdir()
+    (target / "theirs").touch()
+    (published / "data.tar").write_bytes(b"corrupt")
+
+    refused(OutputError, "not empty", jobs, published, target)
+
+
 DAMAGES = ["no manifest", "no artifact", "a flipped bit", "cut short", "longer", "other checksum"]
 
 

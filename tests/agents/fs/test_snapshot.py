@@ -433,14 +433,22 @@ def test_limits_end_the_job(jobs: Jobs, source: Path) -> None:
 def test_a_cancelled_job_stops(jobs: Jobs, source: Path) -> None:
     """Cancellation is noticed between files and inside a large one."""
     (source / "file").write_bytes(bytes(SIZE))
+    reads: list[int] = []
+    read = os.read
 
-    patch = while_reading(lambda: jobs.last.token.cancel(Aborted("enough")))
-    try:
+    def cancelling(fd: int, size: int) -> bytes:
+        reads.append(size)
+        jobs.last.token.cancel(Aborted("enough"))
+        return read(fd, size)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "read", cancelling)
+        # Reporting progress would notice it as well, some time.
+        patch.setattr("baqup_agent.agents.fs.snapshot._SHOW_EVERY_S", 3600.0)
         with pytest.raises(JobCancelled):
             jobs.snapshot(source)
-    finally:
-        patch.undo()
 
+    assert len(reads) == 1
     assert not list(jobs.staging_dir.rglob("manifest.json"))
 
 
@@ -471,13 +479,16 @@ def test_a_source_may_be_reached_by_a_link(jobs: Jobs, source: Path, tmp_path: P
     assert jobs.last.codes() == {"SYMLINK_REWRITTEN": 1}
 
 
-@pytest.mark.parametrize("place", ["staging", "staging/inner", ".", "alias", "alias/inner"])
+@pytest.mark.parametrize(
+    "place", ["staging", "staging/inner", ".", "alias", "alias/inner", "shortcut"]
+)
 def test_source_and_staging_must_not_contain_each_other(
     jobs: Jobs, tmp_path: Path, place: str
 ) -> None:
     """Neither may lie in the other, whatever name it goes by."""
     (tmp_path / "staging" / "inner").mkdir(parents=True)
     (tmp_path / "alias").symlink_to("staging")
+    (tmp_path / "shortcut").symlink_to("staging/inner")
 
     with pytest.raises(ConfigError, match=r"BAQUP_.* lies inside BAQUP_.*choose") as error:
         jobs.snapshot(tmp_path / place)

@@ -1,0 +1,423 @@
+"""Where everything of a picture stands: nested boxes in layers, and the arrows' ways.
+
+Each box is laid out by itself, from the inside out. An arrow between boxes of different depth is
+cut at the borders that it crosses, and its pieces meet there. Labels have a place of their own in
+the layers, as have the bends of long arrows, so that nothing can be drawn over a box.
+
+``along`` is the direction in which arrows lead, ``across`` the other one, until `Scene` is drawn.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+from attrs import define, evolve, field, frozen
+
+from baqup_agent.lifecycle.diagrams.layers import Tie, backward, ordered, placed, ranks, spread
+from baqup_agent.lifecycle.diagrams.measures import Measures, Size
+from baqup_agent.lifecycle.diagrams.nesting import Node, Picture, is_within
+from baqup_agent.lifecycle.diagrams.strands import Strand
+
+#: Between neighbouring layers, px.
+_LAYER_GAP = 24.0
+
+#: Between neighbours in a layer, px.
+_GAP = 22.0
+
+#: Between the ends of two arrows at one side of a box, px.
+_END_GAP = 16.0
+
+#: From a box's corner to the nearest end of an arrow, px.
+_CORNER = 14.0
+
+#: Diameter of the marker of what is entered first, px.
+MARKER = 12.0
+
+#: Room that the bend of an arrow takes across, px.
+_BEND = 10.0
+
+_MARKER = "*"
+
+#: A point as (along, across), px.
+Point = tuple[float, float]
+
+
+@frozen
+class PlacedBox:
+    """A box with its upper left corner and size: along, across."""
+
+    node: Node
+    at: Point
+    size: Point
+
+
+@frozen
+class PlacedLabel:
+    """A strand's label with its middle."""
+
+    strand: Strand
+    middle: Point
+
+
+@frozen
+class Scene:
+    """A laid out picture, or the inside of a box.
+
+    Attributes:
+        size: along and across, px.
+        boxes: outer before inner.
+        markers: middles of the markers of what is entered first.
+        ways: for each strand, and None for a marker's arrow, the points of its way.
+        labels: the strands' labels.
+        ports: where strands cross the border, across.
+        entry: where the marker stands across; None without one.
+    """
+
+    size: Point
+    boxes: tuple[PlacedBox, ...] = ()
+    markers: tuple[Point, ...] = ()
+    ways: tuple[tuple[Strand | None, tuple[Point, ...]], ...] = ()
+    labels: tuple[PlacedLabel, ...] = ()
+    ports: dict[Strand, float] = field(factory=dict)
+    entry: float | None = None
+
+    def moved(self, along: float, across: float) -> Scene:
+        """The same, elsewhere."""
+
+        def move(point: Point) -> Point:
+            return point[0] + along, point[1] + across
+
+        return evolve(
+            self,
+            boxes=tuple(evolve(box, at=move(box.at)) for box in self.boxes),
+            markers=tuple(map(move, self.markers)),
+            ways=tuple((strand, tuple(map(move, way))) for strand, way in self.ways),
+            labels=tuple(evolve(label, middle=move(label.middle)) for label in self.labels),
+            ports={strand: place + across for strand, place in self.ports.items()},
+            entry=None if self.entry is None else self.entry + across,
+        )
+
+
+def layout(drawn: Picture, strands: Sequence[Strand], measures: Measures) -> Scene:
+    """Lay a picture out.
+
+    Args:
+        drawn: the boxes.
+        strands: the arrows between them, none of which stays.
+        measures: the sizes of boxes and labels.
+    """
+    level = _Level(drawn.roots, drawn.initial, strands, {}, measures)
+    return level.scene()
+
+
+@define
+class _Link:
+    """A strand's piece between two items of one level, on its way through the layers."""
+
+    strand: Strand | None
+    source: str
+    target: str
+    labelled: bool
+    turned: bool = False
+    stations: list[str] = field(factory=list)
+
+    @property
+    def ends(self) -> tuple[str, str]:
+        return (self.target, self.source) if self.turned else (self.source, self.target)
+
+
+class _Level:
+    """The inside of one box, or the whole.
+
+    Args:
+        children: the boxes.
+        first: name of the child, or of what is in it, that a marker points to.
+        strands: those with an end in here.
+        ports: for those that cross the border, whether they do at the far side.
+        measures: the sizes.
+    """
+
+    def __init__(
+        self,
+        children: tuple[Node, ...],
+        first: str | None,
+        strands: Sequence[Strand],
+        ports: dict[Strand, bool],
+        measures: Measures,
+    ) -> None:
+        self._children = {child.name: child for child in children}
+        self._measures = measures
+        self._ports = ports
+        self._names = list(self._children)
+        self._insides: dict[str, Scene] = {}
+        self._sizes: dict[str, Size] = {}
+        links = (self._link(strand) for strand in strands)
+        self._links = [link for link in links if link.source != link.target]
+        if first is not None:
+            self._names.insert(0, _MARKER)
+            self._links.insert(0, _Link(None, _MARKER, self._child(first) or "", labelled=False))
+
+    def scene(self) -> Scene:
+        """Lay it out."""
+        rank = self._rank()
+        self._lay_out_children()
+        layers = self._layers(rank)
+        ties = list(self._ties())
+        layers = ordered(layers, ties)
+        across = {name: size.across for name, size in self._sizes.items()}
+        middle = placed(layers, ties, across, _GAP)
+        left = min(middle[name] - across[name] / 2 for name in middle)
+        middle = {name: place - left for name, place in middle.items()}
+        width = max(middle[name] + across[name] / 2 for name in middle)
+        return self._assembled(layers, middle, width)
+
+    # Names and ranks.
+
+    def _child(self, name: str) -> str | None:
+        return next((child for child in self._children if is_within(name, child)), None)
+
+    def _link(self, strand: Strand) -> _Link:
+        source = self._child(strand.source) or _port(strand)
+        target = self._child(strand.target) or _port(strand)
+        inside = not (source.startswith("|") or target.startswith("|"))
+        return _Link(strand, source, target, labelled=inside and bool(strand.lines))
+
+    def _rank(self) -> dict[str, int]:
+        inner = [link for link in self._links if not _is_port(link)]
+        arrows = [(link.source, link.target) for link in inner]
+        back = backward(self._names, arrows, self._names[0])
+        for link in inner:
+            link.turned = (link.source, link.target) in back
+        rank = ranks(self._names, [link.ends for link in inner])
+        low, high = min(rank.values()), max(rank.values())
+        for link in self._links:
+            if _is_port(link) and link.strand is not None:
+                port = _port(link.strand)
+                far = self._ports[link.strand]
+                rank[port] = high + 1 if far else low - 1
+                self._sizes[port] = Size(0.0, _BEND)
+                link.turned = (link.target == port) != far
+        self._sizes[_MARKER] = Size(MARKER, MARKER)
+        low = min(rank.values())
+        return {name: value - low for name, value in rank.items()}
+
+    # Children.
+
+    def _lay_out_children(self) -> None:
+        for name, child in self._children.items():
+            if not child.children:
+                self._sizes[name] = self._measures.leaf(child)
+                continue
+            own, ports = self._strands_of(child)
+            inside = _Level(child.children, child.first, own, ports, self._measures).scene()
+            frame = self._measures.frame(child, Size(*inside.size))
+            inside = evolve(inside.moved(*frame.inset), size=frame.size.as_point)
+            self._insides[name], self._sizes[name] = _to_border(inside, ports), frame.size
+
+    def _strands_of(self, child: Node) -> tuple[list[Strand], dict[Strand, bool]]:
+        """The strands with an end inside of a child, and the sides where they cross its border."""
+        own: list[Strand] = []
+        ports: dict[Strand, bool] = {}
+        for strand in self._measures.strands:
+            starts = is_within(strand.source, child.name) and strand.source != child.name
+            ends = is_within(strand.target, child.name) and strand.target != child.name
+            if not starts and not ends:
+                continue
+            own.append(strand)
+            if starts != ends:
+                link = next(link for link in self._links if link.strand == strand)
+                ports[strand] = starts != link.turned
+        return own, ports
+
+    # Layers.
+
+    def _layers(self, rank: dict[str, int]) -> list[list[str]]:
+        """Items by layer: boxes in the even ones, labels and bends also between."""
+        layers: list[list[str]] = [[] for _ in range(2 * max(rank.values()) + 1)]
+        for name in (*self._names, *(name for name in rank if name.startswith("|"))):
+            layers[2 * rank[name]].append(name)
+        for number, link in enumerate(self._links):
+            upper, lower = link.ends
+            between = range(2 * rank[upper] + 1, 2 * rank[lower])
+            labelled = (between[-1] if link.turned else between[0]) if link.labelled else None
+            for layer in between:
+                item = f"{number}@{layer}"
+                layers[layer].append(item)
+                link.stations.append(item)
+                self._sizes[item] = Size(0.0, _BEND)
+                if layer == labelled and link.strand is not None:
+                    self._sizes[item] = self._measures.label(link.strand)
+            link.stations = [upper, *link.stations, lower]
+        return layers
+
+    def _ties(self) -> Iterable[Tie]:
+        for link in self._links:
+            inner = len(link.stations) - 2
+            own = link.strand.weight if link.strand else 6.0
+            for i, (a, b) in enumerate(zip(link.stations, link.stations[1:], strict=False)):
+                bends = (i > 0) + (i < inner)
+                yield Tie(
+                    a,
+                    b,
+                    own * (1, 2, 8)[bends],
+                    self._fixed_end(a, link, lower=False) or 0.0,
+                    self._fixed_end(b, link, lower=True) or 0.0,
+                )
+
+    def _fixed_end(self, name: str, link: _Link, *, lower: bool) -> float | None:
+        """Where a link must end at a box, from its middle; None where that is free."""
+        inside = self._insides.get(name)
+        if inside is None:
+            return 0.0 if name not in self._children else None
+        half = inside.size[1] / 2
+        if link.strand is not None and link.strand in inside.ports:
+            return inside.ports[link.strand] - half
+        arrives = lower != link.turned
+        if arrives and not link.turned and inside.entry is not None:
+            return inside.entry - half
+        return None
+
+    # Coordinates.
+
+    def _assembled(
+        self, layers: list[list[str]], middle: dict[str, float], width: float
+    ) -> Scene:
+        spans: dict[str, tuple[float, float]] = {}  # of the layer that an item is in
+        along: dict[str, float] = {}  # of an item's near side
+        at = 0.0
+        for i, layer in enumerate(layers):
+            thickness = max((self._sizes[name].along for name in layer), default=0.0)
+            for name in layer:
+                spans[name] = (at, at + thickness)
+                along[name] = at + (thickness - self._sizes[name].along) / 2
+            at += thickness + (_LAYER_GAP if i < len(layers) - 1 else 0.0)
+        ends = self._end_places(middle)
+        scene = Scene(size=(at, width))
+        boxes, markers, ways, labels = list[PlacedBox](), list[Point](), [], list[PlacedLabel]()
+        pieces: defaultdict[Strand, list[tuple[Point, ...]]] = defaultdict(list)
+        for name, child in self._children.items():
+            size = self._sizes[name]
+            corner = (along[name], middle[name] - size.across / 2)
+            boxes.append(PlacedBox(child, corner, size.as_point))
+            if name in self._insides:
+                inside = self._insides[name].moved(*corner)
+                boxes += inside.boxes
+                markers += inside.markers
+                labels += inside.labels
+                for strand, way in inside.ways:
+                    if strand is None or strand not in inside.ports:
+                        ways.append((strand, way))
+                    else:
+                        pieces[strand].append(way)
+        if _MARKER in middle:
+            marker = (along[_MARKER] + MARKER / 2, middle[_MARKER])
+            markers.append(marker)
+            scene = evolve(scene, entry=middle[_MARKER])
+        ports: dict[Strand, float] = {}
+        for number, link in enumerate(self._links):
+            way = self._way(number, link, spans, along, middle, ends)
+            strand = link.strand
+            if strand is None:
+                ways.append((None, way))
+                continue
+            inner = pieces.pop(strand, [])
+            starting = [piece for piece in inner if piece[-1] == way[0] or _near(piece[-1], way[0])]
+            ending = [piece for piece in inner if piece not in starting]
+            whole = tuple(point for piece in (*starting, way, *ending) for point in piece)
+            ways.append((strand, whole))
+            if _is_port(link):
+                ports[strand] = middle[_port(strand)]
+            if link.labelled:
+                item = next(s for s in link.stations[1:-1] if self._sizes[s].along)
+                centre = (along[item] + self._sizes[item].along / 2, middle[item])
+                labels.append(PlacedLabel(strand, centre))
+        return evolve(
+            scene,
+            boxes=tuple(boxes),
+            markers=tuple(markers),
+            ways=tuple(ways),
+            labels=tuple(labels),
+            ports=ports,
+        )
+
+    def _end_places(self, middle: dict[str, float]) -> dict[tuple[str, int, bool], float]:
+        """Where each link ends at a box's side: in line with where it comes from, but apart."""
+        sides: defaultdict[tuple[str, bool], list[tuple[float, int, float | None]]] = defaultdict(list)
+        for number, link in enumerate(self._links):
+            upper, lower = link.stations[0], link.stations[-1]
+            for name, other, is_lower in (
+                (upper, link.stations[1], False),
+                (lower, link.stations[-2], True),
+            ):
+                fixed = self._fixed_end(name, link, lower=is_lower)
+                if name in self._children:
+                    sides[name, is_lower].append((middle[other], number, fixed))
+        places: dict[tuple[str, int, bool], float] = {}
+        for (name, is_lower), rows in sides.items():
+            half = self._sizes[name].across / 2 - _CORNER
+            low, high = middle[name] - half, middle[name] + half
+            rows.sort(key=lambda row: row[0] if row[2] is None else middle[name] + row[2])
+            wanted = [
+                (min(max(other, low), high), 1.0) if fixed is None else (middle[name] + fixed, 1e9)
+                for other, _, fixed in rows
+            ]
+            gap = min(_END_GAP, 2 * half / max(len(rows) - 1, 1))
+            for place, (_, number, _) in zip(
+                spread(wanted, [gap] * (len(rows) - 1)), rows, strict=True
+            ):
+                places[name, number, is_lower] = place
+        return places
+
+    def _way(
+        self,
+        number: int,
+        link: _Link,
+        spans: dict[str, tuple[float, float]],
+        along: dict[str, float],
+        middle: dict[str, float],
+        ends: dict[tuple[str, int, bool], float],
+    ) -> tuple[Point, ...]:
+        points: list[Point] = []
+        last = len(link.stations) - 1
+        for i, name in enumerate(link.stations):
+            near, far = spans[name]
+            if 0 < i < last:
+                points += [(near, middle[name]), (far, middle[name])]
+            elif i == 0:
+                place = ends.get((name, number, False), middle[name])
+                points += [(along[name] + self._sizes[name].along, place), (far, place)]
+            else:
+                place = ends.get((name, number, True), middle[name])
+                points += [(near, place), (along[name], place)]
+        return tuple(reversed(points)) if link.turned else tuple(points)
+
+
+def _port(strand: Strand) -> str:
+    return f"|{strand.number}"
+
+
+def _is_port(link: _Link) -> bool:
+    return link.source.startswith("|") or link.target.startswith("|")
+
+
+def _near(a: Point, b: Point) -> bool:
+    return abs(a[0] - b[0]) + abs(a[1] - b[1]) < 1.0
+
+
+def _to_border(inside: Scene, ports: dict[Strand, bool]) -> Scene:
+    """Lengthen the ways that cross the border up to it."""
+    ways: list[tuple[Strand | None, tuple[Point, ...]]] = []
+    for strand, way in inside.ways:
+        if strand is None or strand not in ports:
+            ways.append((strand, way))
+            continue
+        border = inside.size[0] if ports[strand] else 0.0
+        end = (border, inside.ports[strand])
+        first_is_port = abs(way[0][1] - end[1]) < 1e-6 and _outer(way[0], way[-1], far=ports[strand])
+        ways.append((strand, (end, *way) if first_is_port else (*way, end)))
+    return evolve(inside, ways=tuple(ways))
+
+
+def _outer(a: Point, b: Point, *, far: bool) -> bool:
+    return a[0] > b[0] if far else a[0] < b[0]

@@ -18,7 +18,8 @@ from baqup_agent import (
     Trigger,
     Triggers,
     refine,
-)from baqup_agent.job.triggers import LiveTriggers
+)
+from baqup_agent.job.triggers import LiveTriggers
 
 LIFECYCLE = refine(
     CONTRACT, "running", initial="a", states=[State("a"), State("b")],

@@ -118,55 +118,29 @@ class HeartbeatThread:
         self._log = logger
         self._clock = clock or SystemClock()
         self._wake = threading.Condition(threading.Lock())
-        self._asked = False
         self._stopping = False
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Start beating, the first time at once; harmless when repeated."""
+        """Beat for the first time, and begin to beat on schedule; harmless when repeated."""
         with self._wake:
-            if self._thread is None and not self._stopping:
-                self._thread = threading.Thread(
-                    target=self._run, name="baqup-heartbeat", daemon=True
-                )
-                self._thread.start()
+            if self._thread is not None or self._stopping:
+                return
+            start_s = self._clock.monotonic()
+            self._thread = threading.Thread(
+                target=self._run, args=(start_s,), name="baqup-heartbeat", daemon=True
+            )
+        self.beat_now()
+        self._thread.start()
 
     def beat_now(self) -> None:
-        """Have a beat made at once; the schedule stays as it is.
+        """Make a beat in the caller's thread; the schedule stays as it is.
 
-        Any thread may call this, a signal handler may not: it takes a lock.
+        Any thread may call this, a signal handler may not: publishing takes a lock. After `stop`
+        it does nothing.
         """
-        with self._wake:
-            self._asked = True
-            self._wake.notify()
-
-    def stop(self) -> None:
-        """Make no further beat; returns once the thread has ended. Harmless when repeated."""
-        with self._wake:
-            self._stopping = True
-            self._wake.notify()
-        if self._thread is not None and self._thread is not threading.current_thread():
-            self._thread.join()
-
-    def _run(self) -> None:
-        start_s = self._clock.monotonic()
-        due_s = start_s
-        while self._wait_until(due_s):
-            due_s = next_slot_s(start_s, self._interval_s, self._clock.monotonic())
-            self._beat()
-
-    def _wait_until(self, due_s: float) -> bool:
-        """Wait for the slot or for somebody to ask; False once it is time to stop."""
-        with self._wake:
-            while not self._stopping and not self._asked:
-                left_s = due_s - self._clock.monotonic()
-                if left_s <= 0:
-                    break
-                self._wake.wait(left_s)
-            self._asked = False
-            return not self._stopping
-
-    def _beat(self) -> None:
+        if self._stopping:
+            return
         vitals = self.vitals
         phase = vitals.phase
         try:
@@ -179,3 +153,26 @@ class HeartbeatThread:
             )
         except Exception as error:  # noqa: BLE001  one bad beat must not end the beating
             self._log.error("a heartbeat could not be made", reason=describe(error))
+
+    def stop(self) -> None:
+        """Make no further beat; returns once the thread has ended. Harmless when repeated."""
+        with self._wake:
+            self._stopping = True
+            self._wake.notify()
+        thread = self._thread
+        if thread is not None and thread.is_alive() and thread is not threading.current_thread():
+            thread.join()
+
+    def _run(self, start_s: float) -> None:
+        while self._wait_until(next_slot_s(start_s, self._interval_s, self._clock.monotonic())):
+            self.beat_now()
+
+    def _wait_until(self, due_s: float) -> bool:
+        """Wait for the slot; False once it is time to stop."""
+        with self._wake:
+            while not self._stopping:
+                left_s = due_s - self._clock.monotonic()
+                if left_s <= 0:
+                    return True
+                self._wake.wait(left_s)
+        return False

@@ -199,7 +199,7 @@ class Publisher:
             with self._lock:
                 self._in_flight = None
                 if failure is None:
-                    self._pending.settle(cell, self._clock.monotonic())
+                    self._pending.settle(cell)
                 self._done.notify_all()
             if failure is not None:
                 self._fail(failure)
@@ -213,9 +213,8 @@ class Publisher:
             with self._lock:
                 if self._closing:
                     return None
-                now_s = self._clock.monotonic()
                 self._nudged = False
-                self._in_flight = self._pending.head(now_s, hurry=self._flushing > 0)
+                self._in_flight = self._pending.head()
                 if self._in_flight is not None:
                     return self._in_flight
             self._outage.over(self.dropped)
@@ -256,12 +255,9 @@ class Publisher:
 
     def _sleep(self) -> None:
         with self._lock:
-            now_s = self._clock.monotonic()
-            due_in_s = self._pending.due_in_s(now_s, hurry=self._flushing > 0)
-            wait_s = TICK_S if due_in_s is None else min(due_in_s, TICK_S)
-            if wait_s > 0 and not self._closing:
+            if self._pending.head() is None and not self._closing:
                 self._asleep = True
-                self._work.wait(wait_s)
+                self._work.wait(TICK_S)
                 self._asleep = False
 
     def _pause(self, pause_s: float) -> None:

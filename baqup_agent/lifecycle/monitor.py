@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from baqup_agent.contract import AgentState
 from baqup_agent.lifecycle.declaration import CONTRACT, SEPARATOR
 from baqup_agent.lifecycle.history import Step
 
 _EDGES = {(edge.trigger, edge.source, edge.target) for edge in CONTRACT.transitions}
+_PHASES = {phase.value: phase for phase in AgentState}
 _TRIGGERS = frozenset(CONTRACT.triggers)
 
 
@@ -38,15 +41,21 @@ class Monitor:
         Raises:
             Divergence: there is none, or the machine was not where the contract is.
         """
-        source, target = _phase(step.source), _phase(step.target)
-        if source != self.phase:
+        source, target = _contracts_move(step.trigger, step.source, step.target)
+        if source is not self.phase or target is None:
             raise Divergence(step, self.phase)
-        # Within a phase under a trigger of the author's, the contract does not move.
-        stays = source == target and step.trigger not in _TRIGGERS
-        if not stays and (step.trigger, source, target) not in _EDGES:
-            raise Divergence(step, self.phase)
-        self.phase = AgentState(target)
+        self.phase = target
 
 
-def _phase(name: str) -> str:
-    return name.partition(SEPARATOR)[0]
+@lru_cache(maxsize=4096)  # asked at every transition, and there are as many answers as edges
+def _contracts_move(
+    trigger: str, source: str, target: str
+) -> tuple[AgentState | None, AgentState | None]:
+    """The phase that a step leaves, and the one it leads to; None where the contract has none.
+
+    Within a phase, under a trigger of the author's, the contract does not move.
+    """
+    before, after = (_PHASES.get(name.partition(SEPARATOR)[0]) for name in (source, target))
+    stays = before is after and trigger not in _TRIGGERS
+    known = stays or (trigger, before, after) in _EDGES
+    return before, after if known else None

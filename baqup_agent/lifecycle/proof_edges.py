@@ -83,7 +83,7 @@ def _triggers(shape: Shape) -> Iterator[Finding]:
                 "trigger-name",
                 edge.source,
                 f"{quoted(trigger)} cannot be fired as a method: it {why}",
-                "name it with letters, digits and underscores, as something that has happened",
+                "name it otherwise, with letters, digits and underscores",
                 shape.way_along(edge),
             )
 

@@ -7,8 +7,9 @@ figure contradicts another; the lifecycle holds all the same.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from enum import StrEnum
+from itertools import islice
 
 from attrs import frozen
 
@@ -125,23 +126,34 @@ def found(
 
 def way_text(path: Sequence[str]) -> str:
     """Write leaves and triggers in turn as ``a -go-> b``; the middle of a long way is left out."""
-    steps = [f"-{_cut(path[at])}-> {_cut(path[at + 1])}" for at in range(1, len(path) - 1, 2)]
-    hidden = len(steps) - 2 * _SHOWN
-    if hidden > 1:
-        steps[_SHOWN:-_SHOWN] = [f"… {hidden:,} more …"]
-    return " ".join([_cut(path[0]), *steps])
+    ends = range(2, len(path), 2)
+    hidden = len(ends) - 2 * _SHOWN
+    if hidden <= 1:
+        return " ".join([_plain(path[0]), *(_step(path, end) for end in ends)])
+    first, last = ends[:_SHOWN], ends[-_SHOWN:]
+    shown = [_step(path, end) for end in (*first, *last)]
+    shown.insert(_SHOWN, f"… {hidden:,} more …")
+    return " ".join([_plain(path[0]), *shown])
+
+
+def _step(path: Sequence[str], end: int) -> str:
+    return f"-{_plain(path[end - 1])}-> {_plain(path[end])}"
 
 
 def quoted(name: object) -> str:
     """The name as Python writes it, so that it stays on one line; a very long one is cut."""
-    return _cut(repr(str(name)))
+    text = str(name)
+    return repr(text) if len(text) <= _LONGEST else f"{text[:_LONGEST]!r}…"
 
 
-def listed(names: Sequence[str], most: int = 6) -> str:
+def listed(names: Collection[str], most: int = 6) -> str:
     """Write names behind one another, of many the first few."""
     more = f" and {len(names) - most:,} more" if len(names) > most else ""
-    return ", ".join(map(quoted, names[:most])) + more
+    return ", ".join(map(quoted, islice(names, most))) + more
 
 
-def _cut(text: str) -> str:
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+def _plain(name: object) -> str:
+    """The name as it is, or as Python writes it if that is the only way to keep it on one line."""
+    text = str(name)
+    cut = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+    return cut if cut.isprintable() else repr(cut)

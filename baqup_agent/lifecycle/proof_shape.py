@@ -8,7 +8,7 @@ edges, so that a declaration of any size and shape is answered.
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 
 from baqup_agent.contract import AgentState
@@ -35,7 +35,7 @@ DEEPEST = 32
 _PATH_NAMES = 200_000
 
 #: Comparisons of names that hints may cost altogether; finding one is slow.
-_COMPARISONS = 20_000
+_COMPARISONS = 10_000
 
 #: Longest name that a hint is sought for, characters.
 _LONGEST_HINTED = 100
@@ -100,13 +100,16 @@ class Shape:
     def way(self, name: str) -> tuple[str, ...]:
         """The shortest way to a leaf, or into a refined state; empty if there is none."""
         leaf: str | None = self._entered.get(name)
+        if leaf is None:
+            return ()
         back: list[str] = []
         while leaf is not None:
+            if len(back) >= self._path_names:
+                self._path_names = 0
+                return (self._entered[name],)
             edge = self._arrivals[leaf]
             back += [leaf] if edge is None else [leaf, edge.trigger]
             leaf = None if edge is None else edge.source
-        if len(back) > self._path_names:
-            return (self._entered[name],)
         self._path_names -= len(back)
         return tuple(reversed(back))
 
@@ -115,14 +118,13 @@ class Shape:
         onward = [name for edge in edges for name in (edge.trigger, edge.target)]
         return (*(self.way(edges[0].source) or (edges[0].source,)), *onward)
 
-    def hint(self, name: str, known: Iterable[str]) -> str:
+    def hint(self, name: str, known: Collection[str]) -> str:
         """What a name that is unknown may have meant, as the end of a message."""
-        names = list(known)
         if len(name) <= _LONGEST_HINTED and self._comparisons > 0:
-            self._comparisons -= len(names)
-            for close in get_close_matches(name, names, n=1):
+            self._comparisons -= len(known)
+            for close in get_close_matches(name, known, n=1):
                 return f"did you mean {quoted(close)}?"
-        return f"there are {listed(names)}" if names else "there is none"
+        return f"there are {listed(known)}" if known else "there is none"
 
     def _first_inside(self) -> dict[str, str]:
         """For each state that a way enters, the leaf by which it is entered first."""

@@ -25,6 +25,9 @@ from baqup_agent.lifecycle.declaration import SEPARATOR, Deadline, Lifecycle, St
 
 _FAIL = "fail"
 
+#: Names that a message lists before it only counts them.
+_LISTED = 12
+
 
 class LifecycleDeclarationError(ValueError):
     """A lifecycle cannot be built as declared; the message names the place and the remedy."""
@@ -79,7 +82,8 @@ class _Resolver:
     """Turns the names of a refinement into full names."""
 
     def __init__(self, lifecycle: Lifecycle, outer: State, names: dict[str, str]) -> None:
-        self._known = {state.name for state in lifecycle.states} - {outer.name}
+        leaves = (state.name for state in lifecycle.states if state.name != outer.name)
+        self._known = dict.fromkeys(leaves)
         self._outer = outer
         self._names = names
 
@@ -96,12 +100,19 @@ class _Resolver:
         return name
 
     def _unknown(self, name: str, what: str, known: Iterable[str]) -> LifecycleDeclarationError:
-        known = list(known)
-        close = get_close_matches(name, known, n=1)
-        hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(known)}"
+        hint = _hint(name, list(known), "there are")
         return LifecycleDeclarationError(
             f"refinement of {self._outer.name!r}: {what} is {name!r}, which is no leaf; {hint}"
         )
+
+
+def _hint(name: str, known: Sequence[str], otherwise: str) -> str:
+    """What a name that is unknown may have meant, or some of those that there are."""
+    close = get_close_matches(name, known, n=1)
+    if close:
+        return f"did you mean {close[0]!r}?"
+    more = f" and {len(known) - _LISTED:,} more" if len(known) > _LISTED else ""
+    return f"{otherwise} {', '.join(known[:_LISTED])}{more}"
 
 
 def _refinable(lifecycle: Lifecycle, name: str) -> State:
@@ -109,12 +120,12 @@ def _refinable(lifecycle: Lifecycle, name: str) -> State:
     if name not in leaves:
         live = [leaf.name for leaf in lifecycle.states if not leaf.final]
         why = "was refined already" if name in lifecycle.names else "does not exist"
-        close = get_close_matches(name, live, n=1)
-        hint = f"did you mean {close[0]!r}?" if close else f"these can be: {', '.join(live)}"
+        hint = _hint(name, live, "these can be:")
         raise LifecycleDeclarationError(f"state {name!r} cannot be refined: it {why}; {hint}")
     if leaves[name].final:
         raise LifecycleDeclarationError(
-            f"state {name!r} cannot be refined: it is final, and nothing happens in it"
+            f"state {name!r} cannot be refined: it is final, and nothing happens in it; "
+            "refine 'completing' for what comes last"
         )
     return leaves[name]
 
@@ -138,10 +149,15 @@ def _check_names(outer: State, states: Sequence[State]) -> None:
 
 def _placed(leaf: State, name: str, scopes: tuple[State, ...]) -> State:
     """The leaf with its full name, and its own time limit as a deadline of its phase's kind."""
-    phase = scopes[0]
-    if leaf.timeout_s is None or phase.deadline is None:
-        return evolve(leaf, name=name, deadline=None)
-    deadline = Deadline(phase.deadline.error_code, phase.deadline.exit_code, seconds=leaf.timeout_s)
+    kind = scopes[0].deadline
+    deadline = None
+    if leaf.timeout_s is not None and kind is not None:
+        deadline = Deadline(kind.error_code, kind.exit_code, seconds=leaf.timeout_s)
+    if leaf.deadline not in (None, deadline):
+        raise LifecycleDeclarationError(
+            f"leaf {name!r} has a deadline of its own kind ({leaf.deadline}), and it can only be "
+            "its phase's; give it timeout_s"
+        )
     return evolve(leaf, name=name, deadline=deadline)
 
 
@@ -160,7 +176,7 @@ def _edges(
     inner: tuple[Transition, ...],
 ) -> tuple[Transition, ...]:
     names = {leaf.name for leaf in leaves}
-    moving = {edge.source for edge in inner if edge.target in names - {edge.source}}
+    moving = {edge.source for edge in inner if edge.target in names and edge.target != edge.source}
     ends = [leaf.name for leaf in leaves if leaf.name not in moving]
     own = {edge.trigger for edge in inner if edge.target not in names}
     rows: list[Transition] = []

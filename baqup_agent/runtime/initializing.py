@@ -15,6 +15,7 @@ from baqup_agent.clock import timestamp
 from baqup_agent.config.load import environment_for_children
 from baqup_agent.config.settings import BusSettings
 from baqup_agent.config.structure import bus_settings_of, settings_of
+from baqup_agent.contract import HEARTBEAT_TTL_S
 from baqup_agent.errors import BusRefused, ConfigError
 from baqup_agent.job.configuration import Configuration
 from baqup_agent.job.job import Job
@@ -77,6 +78,11 @@ def connect_bus(run: RunContext) -> None:
         vitals=run.vitals,
         clock=run.clock,
     )
+    if 3 * settings.agent.heartbeat_interval_s > HEARTBEAT_TTL_S:
+        run.log.warn(
+            "beats are so rare that the controller will presume the agent dead between them; "
+            f"set BAQUP_AGENT_HEARTBEAT_INTERVAL to {HEARTBEAT_TTL_S // 3} or less"
+        )
     run.heartbeat.start()
     if not run.bus.connect(CONNECT_WAIT_S):
         run.log.warn("the bus is not there; the job goes on and reports later")

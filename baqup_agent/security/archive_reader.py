@@ -69,7 +69,7 @@ class ArchiveReader:
         with _parsing():
             # Reads the first header by itself; `next` hands it out.
             tar = _open(self._stream)
-        while not self._stream.ended:
+        while True:
             self._stream.begin_header()
             with _parsing():
                 info = tar.next()
@@ -95,18 +95,13 @@ class ArchiveReader:
 
 
 class _ForwardStream:
-    """A file object for TarFile over a stream that cannot go back.
-
-    Attributes:
-        ended: whether the archive's end mark was read.
-    """
+    """A file object for TarFile over a stream that cannot go back."""
 
     def __init__(self, source: ByteSource, header_bytes: int) -> None:
         self._source = source
         self._header_bytes = header_bytes
         self._allowance = header_bytes
         self._at = 0
-        self.ended = False
 
     def begin_header(self) -> None:
         """Grant the next member its bytes of headers."""
@@ -160,17 +155,15 @@ class _StrictInfo(TarInfo):
 
     @classmethod
     def fromtarfile(cls, tarfile: TarFile) -> Self:
-        stream = cast("_ForwardStream", tarfile.fileobj)
         try:
             return super().fromtarfile(tarfile)
         except HeaderError as error:
             # The end mark is one of these errors, a class that the stubs leave out.
             if type(error).__name__ == "EOFHeaderError":
-                stream.ended = True
                 raise
+            at = cast("_ForwardStream", tarfile.fileobj).tell()
             raise DataError(
-                f"the archive is damaged or cut off near byte {stream.tell()} ({error}); "
-                "take another copy"
+                f"the archive is damaged or cut off near byte {at} ({error}); take another copy"
             ) from error
 
 

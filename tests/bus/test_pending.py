@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from baqup_agent.bus.pending import GAPS_S, PendingMessages
+from baqup_agent.bus.messages import Heartbeat
+from baqup_agent.bus.pending import PendingMessages
 from tests.bus.samples import event, heartbeat, progress, stamp, status
 
 
-def take_all(pending: PendingMessages, now_s: float = 1000.0) -> list[int]:
-    """Settle message after message, each a second after the other, and return their numbers."""
+def take_all(pending: PendingMessages) -> list[int]:
+    """Settle message after message, and return their numbers."""
     taken = []
-    while cell := pending.head(now_s):
-        pending.settle(cell, now_s)
+    while cell := pending.head():
+        pending.settle(cell)
         taken.append(cell.message.stamp.seq)
-        now_s += 1
     return taken
 
 
@@ -73,10 +73,10 @@ def test_a_message_on_its_way_is_not_given_up() -> None:
     """An event that may already have been sent keeps its place."""
     pending = PendingMessages(events_max=1)
     pending.put(event(stamp(1), severity="info"))
-    on_its_way = pending.head(0)
+    on_its_way = pending.head()
     pending.put(event(stamp(2), severity="error"))
 
-    assert pending.head(0) is on_its_way
+    assert pending.head() is on_its_way
     assert pending.dropped == 1
 
 
@@ -84,45 +84,30 @@ def test_a_replaced_message_keeps_waiting_when_its_predecessor_arrives() -> None
     """Settling the message that was sent leaves the newer one, which came meanwhile."""
     pending = PendingMessages()
     pending.put(heartbeat(stamp(1)))
-    sent = pending.head(0)
+    sent = pending.head()
     assert sent is not None
     pending.put(heartbeat(stamp(2)))
-    pending.settle(sent, 0)
+    pending.settle(sent)
 
     assert take_all(pending) == [2]
 
 
-def test_progress_waits_out_its_gap_unless_hurried() -> None:
-    """Two reports are a gap apart; a flush does not wait for it."""
+def test_messages_leave_in_the_order_in_which_they_came() -> None:
+    """A newer progress, and a newer beat of the same state, replace the one that waits."""
     pending = PendingMessages()
-    pending.put(progress(stamp(1)))
-    first = pending.head(100)
-    assert first is not None
-    pending.settle(first, 100)
-    pending.put(progress(stamp(2)))
+    for made in (
+        Heartbeat(stamp(1), "initializing"),
+        progress(stamp(2)),
+        event(stamp(3)),
+        Heartbeat(stamp(4), "running"),
+        progress(stamp(5)),
+        Heartbeat(stamp(6), "running"),
+        status(stamp(7)),
+        Heartbeat(stamp(8), "terminated"),
+    ):
+        pending.put(made)
 
-    assert pending.head(100) is None
-    assert pending.due_in_s(100) == pytest.approx(GAPS_S["progress"])
-    assert pending.head(100 + GAPS_S["progress"]) is not None
-    assert pending.head(100, hurry=True) is not None
-    assert pending.due_in_s(100, hurry=True) == 0
-
-
-def test_a_flood_of_progress_does_not_keep_events_waiting() -> None:
-    """However often progress is replaced, events get their turn."""
-    pending = PendingMessages()
-    pending.put(event(stamp(1)))
-    order = []
-    for seq in range(2, 6):
-        pending.put(progress(stamp(seq)))
-        cell = pending.head(50)
-        assert cell is not None
-        pending.settle(cell, 50)
-        order.append(cell.message.kind)
-        if cell.message.kind == "event":
-            break
-
-    assert order == ["progress", "event"]
+    assert take_all(pending) == [1, 3, 5, 6, 7, 8]
 
 
 def test_a_put_tells_whether_there_is_more_to_do() -> None:
@@ -151,9 +136,9 @@ def test_it_knows_whether_something_old_still_waits() -> None:
     before = pending.last_ticket
     for _ in range(2):
         assert pending.holds_up_to(before)
-        cell = pending.head(0)
+        cell = pending.head()
         assert cell is not None
-        pending.settle(cell, 0)
+        pending.settle(cell)
         pending.put(event(stamp(3)))
 
     assert not pending.holds_up_to(before)
@@ -165,9 +150,9 @@ def test_memory_stays_flat_when_events_pass_through() -> None:
     pending = PendingMessages()
     for seq in range(1, 1001):
         pending.put(event(stamp(seq, at_s=1)))
-        cell = pending.head(0)
+        cell = pending.head()
         assert cell is not None
-        pending.settle(cell, 0)
+        pending.settle(cell)
 
     assert not pending._queue
     assert not any(pending._by_rank.values())

@@ -12,7 +12,7 @@ import pytest
 from baqup_agent.bus.backoff import Backoff
 from baqup_agent.bus.memory_transport import MemoryTransport
 from baqup_agent.bus.outage import MessageRejected
-from baqup_agent.bus.pending import GAPS_S, PendingMessages
+from baqup_agent.bus.pending import PendingMessages
 from baqup_agent.bus.publisher import Publisher
 from baqup_agent.bus.topology import Wire
 from baqup_agent.bus.transport import Transport
@@ -115,32 +115,6 @@ class TestUndisturbed:
             publisher.publish(progress(stamp(seq)))
 
         eventually(lambda: transport.messages and transport.messages[-1]["seq"] == 3)
-
-    def test_a_flush_does_not_wait_for_the_turn_of_progress(
-        self, start: Start, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        """Whoever flushes wants it now."""
-        monkeypatch.setitem(GAPS_S, "progress", 600)
-        publisher = start(MemoryTransport())
-        publisher.publish(progress(stamp(1)))
-        eventually(lambda: publisher.sent == 1)
-        publisher.publish(progress(stamp(2)))
-
-        assert publisher.flush(5)
-
-    def test_a_heartbeat_overtakes_what_waits(self, start: Start) -> None:
-        """Life is told of before anything else."""
-        transport = StuckTransport()
-        publisher = start(transport)
-        publisher.publish(event(stamp(1)))
-        assert transport.entered.wait(5)
-        for seq in (2, 3):
-            publisher.publish(event(stamp(seq)))
-        publisher.publish(heartbeat(stamp(4)))
-        transport.let_go.set()
-
-        assert publisher.flush(5)
-        assert [message["seq"] for message in transport.messages] == [1, 4, 2, 3]
 
     def test_flushing_an_idle_publisher_is_immediate(self, start: Start) -> None:
         """There is nothing to wait for, started or not."""

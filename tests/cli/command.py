@@ -17,8 +17,9 @@ PROGRAM = [sys.executable, "-m", "baqup_agent.cli"]
 
 
 def environment(**changes: str) -> dict[str, str]:
-    """The environment of the command line: ours, without any BAQUP_* variable."""
-    ours = {k: v for k, v in os.environ.items() if not k.startswith("BAQUP_")}
+    """The environment of the command line: ours, without what would change its behaviour."""
+    foreign = ("BAQUP_", "PYTHONUNBUFFERED", "NO_COLOR", "FORCE_COLOR", "COLUMNS", "LINES")
+    ours = {k: v for k, v in os.environ.items() if not k.startswith(foreign)}
     path = os.pathsep.join(filter(None, [str(CHECKOUT), ours.get("PYTHONPATH")]))
     return {**ours, "PYTHONPATH": path, **changes}
 

@@ -124,6 +124,8 @@ def test_the_picture_shows_state_heartbeat_intent_progress_and_events(open_termi
     last = terminal.text.rpartition("success: ")[2]
     assert "warnings   FILE_CHANGED x12" in last
     assert "heartbeat" not in last
+    erased = terminal.raw.rpartition("verifying")[2].partition("success: ")[0]
+    assert "\x1b[2K" in erased  # the picture's last row, before the summary takes its place
     assert terminal.raw.count("\x1b[?25l") == terminal.raw.count("\x1b[?25h") == 1  # the cursor
 
 
@@ -155,7 +157,7 @@ def test_a_narrow_terminal_keeps_each_row_of_the_picture_on_one_line(open_termin
     assert terminal.end() == 0
     rows = [line for line in terminal.text.splitlines() if line.startswith("  intent  ")]
     assert rows
-    assert max(map(len, rows)) <= 30
+    assert {(len(row.rstrip()), row.rstrip()[-1]) for row in rows} == {(30, "…")}
 
 
 def test_no_color_draws_without_colours(open_terminal, tmp_path):

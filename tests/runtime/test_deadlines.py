@@ -44,14 +44,17 @@ def test_c_code_that_holds_the_lock_is_ended_too(act: Act) -> None:
 
 
 @pytest.mark.parametrize(
-    ("step", "exit_code", "code"),
-    [("prepare", 69, "INITIALIZATION_TIMEOUT"), ("publish", 74, "COMPLETION_TIMEOUT")],
+    ("state", "step", "exit_code", "code"),
+    [
+        ("initializing", "prepare", 69, "INITIALIZATION_TIMEOUT"),
+        ("completing", "publish", 74, "COMPLETION_TIMEOUT"),
+    ],
 )
 def test_a_driver_that_is_stuck_in_its_own_work_is_left_behind(
-    act: Act, tmp_path: Path, step: str, exit_code: int, code: str
+    act: Act, tmp_path: Path, state: str, step: str, exit_code: int, code: str
 ) -> None:
     """The watchdog reports, and leaves the process with the state's code."""
-    environ = {f"HOLD_{step.upper()}": str(tmp_path / "never"), "STATE_S": "0.5"}
+    environ = {f"HOLD_{step.upper()}": str(tmp_path / "never"), "SHORT": state}
     run = act("write", program=SLOW_ACTOR, environ=environ)
 
     assert run.wait() == exit_code
@@ -64,7 +67,9 @@ def test_a_driver_that_is_stuck_in_its_own_work_is_left_behind(
 def test_a_deadline_noticed_late_in_initializing_still_counts(act: Act, tmp_path: Path) -> None:
     """The driver finds the expiry when it comes back, and does not begin the work."""
     gate = tmp_path / "go"
-    run = act("write", program=SLOW_ACTOR, environ={"HOLD_PREPARE": str(gate), "STATE_S": "0.5"})
+    run = act(
+        "write", program=SLOW_ACTOR, environ={"HOLD_PREPARE": str(gate), "SHORT": "initializing"}
+    )
     run.wait_for_log("held in prepare")
     eventually(lambda: time.monotonic() - run.started_s > 1.5)
 

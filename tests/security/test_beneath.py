@@ -150,7 +150,7 @@ texts = st.lists(parts, min_size=1, max_size=6).map("/".join).filter(bool)
 spots = st.sampled_from(["a", "b", "c", "a/a", "a/b", "a/c", "b/a", "b/b", "a/a/a", "a/a/b"])
 
 
-@settings(max_examples=500, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     folders=st.lists(st.sampled_from(["a", "b", "a/a", "a/b", "a/a/a"]), max_size=5),
     web=st.dictionaries(spots, texts, max_size=8),

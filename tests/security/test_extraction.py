@@ -698,7 +698,7 @@ def webs_of_links(draw: st.DrawFn) -> list[bytes]:
 DIRECTORIES = [b"a", b"b", b"a/a", b"a/b", b"b/a", b"a/a/a", b"a/a/b", b"b/a/c"]
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=400, deadline=None)
 @given(parts=webs_of_links())
 def test_no_web_of_links_leads_out(
     parts: list[bytes], tmp_path_factory: pytest.TempPathFactory

@@ -121,7 +121,7 @@ def test_names_at_the_edge_of_both_fields_are_read(folder: int, leaf: int) -> No
 def test_numbers_at_the_edge_of_their_fields_are_read(field: str, beyond: int) -> None:
     """The greatest number of a fixed field and the next ones survive."""
     edge = {"uid": 8**7, "gid": 8**7, "size": 8**11, "mtime_ns": 8**11 * 10**9}[field]
-    member = Member(Kind.FILE, b"f")._replace(**{field: edge + beyond})
+    member = Member(Kind.FILE, b"f", 0o644, 1, 2, 3, 4)._replace(**{field: edge + beyond})
 
     assert next(iter(ArchiveReader(io.BytesIO(header(member))))) == member
 

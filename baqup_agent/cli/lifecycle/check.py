@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import textwrap
+from pathlib import Path
 from typing import Any
 
 import click
@@ -19,10 +20,10 @@ from baqup_agent.lifecycle.proof_rules import Finding, Severity, found, way_text
 from baqup_agent.lifecycle.refinement import LifecycleDeclarationError
 
 #: Width of the text, columns.
-_WIDTH = 96
+_WIDTH = 90
 
-#: Width of the column of labels.
-_LABEL = 7
+#: Width of the column of severities and labels.
+_LABEL = 8
 
 _HELP = """Prove that the lifecycle of each TARGET refines the contract, or show where it does not.
 
@@ -98,14 +99,16 @@ def _checked(target: str) -> Checked:
     """
     try:
         there = find(target)
-    except LifecycleDeclarationError as error:
-        return _refused(target, error)
-    except UsageError as error:
-        cause = error.__cause__
-        if not isinstance(cause, LifecycleDeclarationError):
-            raise
+    except (LifecycleDeclarationError, UsageError) as error:
+        cause = error.__cause__ if isinstance(error, UsageError) else error
+        if not isinstance(cause, LifecycleDeclarationError) or _is_missing_file(target):
+            raise UsageError(str(error)) from error
         return _refused(target, cause)
     return Checked(there.name, there.lifecycle, prove(there.lifecycle).findings)
+
+
+def _is_missing_file(target: str) -> bool:
+    return ":" not in target and not Path(target).is_file()
 
 
 def _refused(target: str, error: LifecycleDeclarationError) -> Checked:
@@ -138,7 +141,7 @@ def _finding_lines(finding: Finding) -> list[str]:
 
 def _item(label: str, text: str) -> list[str]:
     # Names are not broken, long as they may be: they are to be searched for.
-    first = f"{label:>{_LABEL}} "
+    first = f"  {label:<{_LABEL - 2}} "
     return textwrap.wrap(
         printable(text),
         _WIDTH,
@@ -158,7 +161,7 @@ def _closing(checked: Checked, *, holds: bool) -> str:
         for severity, colour in ((Severity.ERROR, "red"), (Severity.WARNING, "yellow"))
         if (number := checked.number(severity))
     ]
-    return f"{printable(checked.name, _WIDTH)}: {', '.join(parts)}"
+    return f"{printable(checked.name)}: {', '.join(parts)}"
 
 
 def _size(checked: Checked) -> list[str]:

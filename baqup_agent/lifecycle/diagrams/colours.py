@@ -40,5 +40,8 @@ EDGE = {
     Mark.FAILED: "#c02626",
 }
 
-#: Insides of refined states, by depth.
-DEPTHS = ("#ffffff", "#eef3f8", "#ffffff")
+#: A leaf's inside, a box's border and an edge where no run is shown.
+PLAIN, BORDER, LINE = "#f4f8fd", "#4b6584", "#33475b"
+
+#: Insides of refined states, by depth, in turn.
+DEPTHS = ("#ffffff", "#eef3f8")

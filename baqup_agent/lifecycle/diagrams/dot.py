@@ -8,12 +8,14 @@ from collections.abc import Iterator
 
 from baqup_agent.lifecycle.declaration import Lifecycle
 from baqup_agent.lifecycle.diagrams.captions import facts, short_name, trigger_text
-from baqup_agent.lifecycle.diagrams.colours import EDGE, FILL, FONTS, INK, STROKE
+from baqup_agent.lifecycle.diagrams.colours import EDGE, FILL, INK, STROKE
 from baqup_agent.lifecycle.diagrams.nesting import Arrow, Node, Picture, picture
 from baqup_agent.lifecycle.diagrams.overlay import Mark, Overlay
 
 #: Longest time that ``dot`` is given, seconds.
 _PATIENCE_S = 60.0
+
+_FONT = "Helvetica"
 
 
 class GraphvizError(Exception):
@@ -70,14 +72,14 @@ class _Writer:
     def lines(self, title: str) -> Iterator[str]:
         above = [title] if self._run is None else [title, self._run.ending, *self._run.notes]
         yield "digraph lifecycle {"
-        yield f'  graph [label={_label(above)}, labelloc=t, compound=true, fontname="{FONTS}",'
-        yield "         rankdir=TB, nodesep=0.5, ranksep=0.6, bgcolor=white];"
-        yield f'  node [shape=box, style="rounded,filled", fontname="{FONTS}", fontsize=11];'
-        yield f'  edge [fontname="{FONTS}", fontsize=10];'
+        yield f'  graph [label={_label(above)}, labelloc=t, compound=true, fontname="{_FONT}",'
+        yield "         fontsize=12, rankdir=TB, nodesep=0.5, ranksep=0.6, bgcolor=white];"
+        yield f'  node [shape=box, style="rounded,filled", fontname="{_FONT}", fontsize=11];'
+        yield f'  edge [fontname="{_FONT}", fontsize=10];'
         yield f'  "initial" [shape=circle, label="", width=0.18, fillcolor="{INK}"];'
         for root in self._drawn.roots:
             yield from self._node(root, "  ")
-        yield f'  {self._ends("initial", self._drawn.initial)};'
+        yield f"  {self._ends('initial', self._drawn.initial)};"
         for arrow in self._drawn.arrows:
             yield f"  {self._arrow(arrow)}"
         yield "}"

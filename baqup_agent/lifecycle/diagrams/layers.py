@@ -6,16 +6,20 @@ the other one; which of them is x is for the caller.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
 from attrs import define, frozen
 
-#: How often the order within the layers is improved.
-_ORDER_SWEEPS = 12
+#: How often the order within the layers is improved: usually, and where there are many items.
+_ORDER_SWEEPS = (12, 4)
 
-#: How often the places within the layers are improved.
-_PLACE_SWEEPS = 30
+#: How often the places within the layers are improved, likewise; the last sweep leads downwards.
+_PLACE_SWEEPS = (31, 11)
+
+#: Items from which on they are many.
+_MANY = 1500
 
 
 @frozen
@@ -37,7 +41,9 @@ class Tie:
     lower_offset: float = 0.0
 
 
-def backward(names: Sequence[str], arrows: Iterable[tuple[str, str]], first: str) -> set[tuple[str, str]]:
+def backward(
+    names: Sequence[str], arrows: Iterable[tuple[str, str]], first: str
+) -> set[tuple[str, str]]:
     """The arrows that close a cycle, found by walking from ``first`` in order of declaration."""
     following: dict[str, list[str]] = {name: [] for name in names}
     for source, target in arrows:
@@ -78,7 +84,9 @@ def ranks(names: Sequence[str], arrows: Iterable[tuple[str, str]]) -> dict[str, 
             if not waiting[target]:
                 ready.append(target)
     for name in names:
-        if not before[name] and after[name]:  # what nothing leads to stands next to what it leads to
+        if (
+            not before[name] and after[name]
+        ):  # what nothing leads to stands next to what it leads to
             rank[name] = min(rank[target] for target in after[name]) - 1
     return rank
 
@@ -88,7 +96,7 @@ def ordered(layers: list[list[str]], ties: Sequence[Tie]) -> list[list[str]]:
     up, down = _neighbours(ties)
     best, least = [list(layer) for layer in layers], _crossings(layers, ties)
     current = [list(layer) for layer in layers]
-    for sweep in range(_ORDER_SWEEPS):
+    for sweep in range(_sweeps(_ORDER_SWEEPS, layers)):
         if not least:
             break
         forward = sweep % 2 == 0
@@ -98,10 +106,52 @@ def ordered(layers: list[list[str]], ties: Sequence[Tie]) -> list[list[str]]:
             centre = {name: _barycentre(name, sides, positions) for name in layer}
             layer.sort(key=centre.__getitem__)
             positions.update((name, float(i)) for i, name in enumerate(layer))
+        _transpose(current, up, down)
         crossings = _crossings(current, ties)
         if crossings < least:
             best, least = [list(layer) for layer in current], crossings
     return best
+
+
+def _sweeps(numbers: tuple[int, int], layers: Sequence[Sequence[str]]) -> int:
+    return numbers[sum(map(len, layers)) > _MANY]
+
+
+def _transpose(
+    layers: list[list[str]], up: Mapping[str, list[Tie]], down: Mapping[str, list[Tie]]
+) -> None:
+    """Exchange neighbours in a layer as long as that saves crossings, a few rounds at most."""
+    positions = {name: i for layer in layers for i, name in enumerate(layer)}
+    for _ in range(4):
+        changed = False
+        for layer in layers:
+            for i in range(len(layer) - 1):
+                a, b = layer[i], layer[i + 1]
+                if _between(a, b, up, down, positions) > _between(b, a, up, down, positions):
+                    layer[i], layer[i + 1] = b, a
+                    positions[a], positions[b] = i + 1, i
+                    changed = True
+        if not changed:
+            return
+
+
+def _between(
+    left: str,
+    right: str,
+    up: Mapping[str, list[Tie]],
+    down: Mapping[str, list[Tie]],
+    positions: Mapping[str, int],
+) -> int:
+    """How many arrows of two items cross if the first stands left of the second."""
+
+    def ends(name: str, above: bool) -> list[tuple[int, float]]:  # noqa: FBT001
+        if above:
+            return [(positions[tie.upper], tie.upper_offset) for tie in up.get(name, ())]
+        return [(positions[tie.lower], tie.lower_offset) for tie in down.get(name, ())]
+
+    return sum(
+        a > b for above in (True, False) for a in ends(left, above) for b in ends(right, above)
+    )
 
 
 def _neighbours(ties: Sequence[Tie]) -> tuple[dict[str, list[Tie]], dict[str, list[Tie]]]:
@@ -129,13 +179,17 @@ def _crossings(layers: list[list[str]], ties: Sequence[Tie]) -> int:
         layer, start = places[tie.upper]
         end = places[tie.lower][1]
         gaps[layer].append((start, tie.upper_offset, end, tie.lower_offset))
+    return sum(map(_inversions, gaps.values()))
+
+
+def _inversions(rows: list[tuple[float, float, float, float]]) -> int:
+    """How many pairs of arrows start in one order and end in the other."""
     count = 0
-    for rows in gaps.values():
-        for i, (start, start_offset, end, end_offset) in enumerate(rows):
-            for other in rows[i + 1 :]:
-                a = (start, start_offset) > other[:2], (start, start_offset) < other[:2]
-                b = (end, end_offset) > other[2:], (end, end_offset) < other[2:]
-                count += (a[0] and b[1]) or (a[1] and b[0])
+    ends: list[tuple[float, float]] = []
+    for _, _, end, offset in sorted(rows):
+        at = bisect_right(ends, (end, offset))
+        count += len(ends) - at
+        ends.insert(at, (end, offset))
     return count
 
 
@@ -197,12 +251,11 @@ def placed(
         distances.append(between)
         middle.update(zip(layer, spread([(0.0, 1.0)] * len(layer), between), strict=True))
     up, down = _neighbours(ties)
-    for sweep in range(_PLACE_SWEEPS):
-        last = sweep >= _PLACE_SWEEPS - 4
+    for sweep in range(_sweeps(_PLACE_SWEEPS, layers)):
         forward = sweep % 2 == 0
         order = range(len(layers)) if forward else range(len(layers) - 1, -1, -1)
         for i in order:
-            wanted = [_wish(name, up, down, middle, both=last, forward=forward) for name in layers[i]]
+            wanted = [_wish(name, up, down, middle, forward=forward) for name in layers[i]]
             middle.update(zip(layers[i], spread(wanted, distances[i]), strict=True))
     return middle
 
@@ -213,17 +266,16 @@ def _wish(
     down: Mapping[str, list[Tie]],
     middle: Mapping[str, float],
     *,
-    both: bool,
     forward: bool,
 ) -> tuple[float, float]:
     """Where an item wants to be for its neighbours' sake, and how much."""
     pulls: list[tuple[float, float]] = []
-    if both or forward:
+    if forward:
         pulls += [
             (middle[tie.upper] + tie.upper_offset - tie.lower_offset, tie.weight)
             for tie in up.get(name, ())
         ]
-    if both or not forward:
+    else:
         pulls += [
             (middle[tie.lower] + tie.lower_offset - tie.upper_offset, tie.weight)
             for tie in down.get(name, ())

@@ -11,16 +11,16 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 
 from attrs import define, evolve, field, frozen
 
+from baqup_agent.lifecycle.diagrams.folding import Point
+from baqup_agent.lifecycle.diagrams.grid import Grid
 from baqup_agent.lifecycle.diagrams.layers import Tie, backward, ordered, placed, ranks, spread
 from baqup_agent.lifecycle.diagrams.measures import Measures, Size
 from baqup_agent.lifecycle.diagrams.nesting import Node, Picture, is_within
 from baqup_agent.lifecycle.diagrams.strands import Strand
-
-#: Between neighbouring layers, px.
-_LAYER_GAP = 24.0
 
 #: Between neighbours in a layer, px.
 _GAP = 22.0
@@ -38,9 +38,6 @@ MARKER = 12.0
 _BEND = 10.0
 
 _MARKER = "*"
-
-#: A point as (along, across), px.
-Point = tuple[float, float]
 
 
 @frozen
@@ -167,10 +164,7 @@ class _Level:
         layers = ordered(layers, ties)
         across = {name: size.across for name, size in self._sizes.items()}
         middle = placed(layers, ties, across, _GAP)
-        left = min(middle[name] - across[name] / 2 for name in middle)
-        middle = {name: place - left for name, place in middle.items()}
-        width = max(middle[name] + across[name] / 2 for name in middle)
-        return self._assembled(layers, middle, width)
+        return self._assembled(layers, middle)
 
     # Names and ranks.
 
@@ -255,12 +249,15 @@ class _Level:
         for link in self._links:
             inner = len(link.stations) - 2
             own = link.strand.weight if link.strand else 6.0
-            for i, (a, b) in enumerate(zip(link.stations, link.stations[1:], strict=False)):
+            own *= (
+                60.0 if inner <= 1 and own > 1 else 1.0
+            )  # a chain of boxes is straight before a detour is
+            for i, (a, b) in enumerate(pairwise(link.stations)):
                 bends = (i > 0) + (i < inner)
                 yield Tie(
                     a,
                     b,
-                    own * (1, 2, 8)[bends],
+                    own * (1, 2, 3)[bends],
                     self._fixed_end(a, link, lower=False) or 0.0,
                     self._fixed_end(b, link, lower=True) or 0.0,
                 )
@@ -280,25 +277,49 @@ class _Level:
 
     # Coordinates.
 
-    def _assembled(
-        self, layers: list[list[str]], middle: dict[str, float], width: float
-    ) -> Scene:
-        spans: dict[str, tuple[float, float]] = {}  # of the layer that an item is in
-        along: dict[str, float] = {}  # of an item's near side
-        at = 0.0
-        for i, layer in enumerate(layers):
-            thickness = max((self._sizes[name].along for name in layer), default=0.0)
-            for name in layer:
-                spans[name] = (at, at + thickness)
-                along[name] = at + (thickness - self._sizes[name].along) / 2
-            at += thickness + (_LAYER_GAP if i < len(layers) - 1 else 0.0)
+    def _assembled(self, layers: list[list[str]], middle: dict[str, float]) -> Scene:
+        grid = Grid(
+            layers,
+            {name: size.along for name, size in self._sizes.items()},
+            {name: size.across for name, size in self._sizes.items()},
+            middle,
+            [link.stations for link in self._links],
+        )
         ends = self._end_places(middle)
-        scene = Scene(size=(at, width))
-        boxes, markers, ways, labels = list[PlacedBox](), list[Point](), [], list[PlacedLabel]()
-        pieces: defaultdict[Strand, list[tuple[Point, ...]]] = defaultdict(list)
+        ends = {key: place + grid.shift(key[0]) for key, place in ends.items()}
+        middle = {name: place + grid.shift(name) for name, place in middle.items()}
+        near = {name: grid.near_side(name) for name in middle}
+        scene = self._children_placed(near, middle)
+        ways = {strand.number: way for strand, way in scene.ways if strand}
+        plain = [(strand, way) for strand, way in scene.ways if strand is None]
+        for number, link in enumerate(self._links):
+            way = self._way(number, link, grid, middle, ends)
+            if link.strand is None:
+                plain.append((None, way))
+            else:
+                own = ways.get(link.strand.number, ())
+                ways[link.strand.number] = _joined(own, way)
+        by_number = {link.strand.number: link.strand for link in self._links if link.strand}
+        by_number |= {strand.number: strand for strand, _ in scene.ways if strand}
+        return evolve(
+            scene,
+            size=grid.size,
+            ways=(*plain, *((by_number[number], way) for number, way in ways.items())),
+            labels=(*scene.labels, *self._labels(near, middle)),
+            ports={
+                link.strand: middle[_port(link.strand)]
+                for link in self._links
+                if link.strand is not None and _is_port(link)
+            },
+        )
+
+    def _children_placed(self, near: dict[str, float], middle: dict[str, float]) -> Scene:
+        """The boxes with what is in them, and the marker."""
+        boxes, markers = list[PlacedBox](), list[Point]()
+        ways, labels = list[tuple[Strand | None, tuple[Point, ...]]](), list[PlacedLabel]()
         for name, child in self._children.items():
             size = self._sizes[name]
-            corner = (along[name], middle[name] - size.across / 2)
+            corner = (near[name], middle[name] - size.across / 2)
             boxes.append(PlacedBox(child, corner, size.as_point))
             if name in self._insides:
                 inside = self._insides[name].moved(*corner)
@@ -306,44 +327,29 @@ class _Level:
                 markers += inside.markers
                 labels += inside.labels
                 for strand, way in inside.ways:
-                    if strand is None or strand not in inside.ports:
-                        ways.append((strand, way))
+                    both = [w for s, w in ways if s is not None and s == strand]
+                    if both:  # from within one child into another
+                        ways.remove((strand, both[0]))
+                        ways.append((strand, (*both[0], *way)))
                     else:
-                        pieces[strand].append(way)
-        if _MARKER in middle:
-            marker = (along[_MARKER] + MARKER / 2, middle[_MARKER])
-            markers.append(marker)
-            scene = evolve(scene, entry=middle[_MARKER])
-        ports: dict[Strand, float] = {}
-        for number, link in enumerate(self._links):
-            way = self._way(number, link, spans, along, middle, ends)
-            strand = link.strand
-            if strand is None:
-                ways.append((None, way))
-                continue
-            inner = pieces.pop(strand, [])
-            starting = [piece for piece in inner if piece[-1] == way[0] or _near(piece[-1], way[0])]
-            ending = [piece for piece in inner if piece not in starting]
-            whole = tuple(point for piece in (*starting, way, *ending) for point in piece)
-            ways.append((strand, whole))
-            if _is_port(link):
-                ports[strand] = middle[_port(strand)]
-            if link.labelled:
-                item = next(s for s in link.stations[1:-1] if self._sizes[s].along)
-                centre = (along[item] + self._sizes[item].along / 2, middle[item])
-                labels.append(PlacedLabel(strand, centre))
-        return evolve(
-            scene,
-            boxes=tuple(boxes),
-            markers=tuple(markers),
-            ways=tuple(ways),
-            labels=tuple(labels),
-            ports=ports,
-        )
+                        ways.append((strand, way))
+        entry = middle.get(_MARKER)
+        if entry is not None:
+            markers.append((near[_MARKER] + MARKER / 2, entry))
+        return Scene((0, 0), tuple(boxes), tuple(markers), tuple(ways), tuple(labels), entry=entry)
+
+    def _labels(self, near: dict[str, float], middle: dict[str, float]) -> Iterable[PlacedLabel]:
+        for link in self._links:
+            if link.labelled and link.strand is not None:
+                item = next(name for name in link.stations[1:-1] if self._sizes[name].along)
+                centre = near[item] + self._sizes[item].along / 2
+                yield PlacedLabel(link.strand, (centre, middle[item]))
 
     def _end_places(self, middle: dict[str, float]) -> dict[tuple[str, int, bool], float]:
         """Where each link ends at a box's side: in line with where it comes from, but apart."""
-        sides: defaultdict[tuple[str, bool], list[tuple[float, int, float | None]]] = defaultdict(list)
+        sides: defaultdict[tuple[str, bool], list[tuple[float, int, float | None]]] = defaultdict(
+            list
+        )
         for number, link in enumerate(self._links):
             upper, lower = link.stations[0], link.stations[-1]
             for name, other, is_lower in (
@@ -373,23 +379,25 @@ class _Level:
         self,
         number: int,
         link: _Link,
-        spans: dict[str, tuple[float, float]],
-        along: dict[str, float],
+        grid: Grid,
         middle: dict[str, float],
         ends: dict[tuple[str, int, bool], float],
     ) -> tuple[Point, ...]:
+        """The points of a link, from its source to its target."""
         points: list[Point] = []
         last = len(link.stations) - 1
         for i, name in enumerate(link.stations):
-            near, far = spans[name]
-            if 0 < i < last:
-                points += [(near, middle[name]), (far, middle[name])]
-            elif i == 0:
-                place = ends.get((name, number, False), middle[name])
-                points += [(along[name] + self._sizes[name].along, place), (far, place)]
-            else:
-                place = ends.get((name, number, True), middle[name])
-                points += [(near, place), (along[name], place)]
+            near, far = grid.span(name)
+            place = middle[name]
+            if i == 0:
+                place = ends.get((name, number, False), place)
+                near = grid.near_side(name) + self._sizes[name].along
+            elif i == last:
+                place = ends.get((name, number, True), place)
+                far = grid.near_side(name)
+            if points:
+                points += grid.between(link.stations[i - 1], name, points[-1][1], place)
+            points += [(near, place), (far, place)]
         return tuple(reversed(points)) if link.turned else tuple(points)
 
 
@@ -399,6 +407,17 @@ def _port(strand: Strand) -> str:
 
 def _is_port(link: _Link) -> bool:
     return link.source.startswith("|") or link.target.startswith("|")
+
+
+def _joined(inner: tuple[Point, ...], way: tuple[Point, ...]) -> tuple[Point, ...]:
+    """A way with its pieces inside of boxes: before it, after it, or both in one."""
+    if not inner:
+        return way
+    for cut in range(len(inner) + 1):
+        before, after = inner[:cut], inner[cut:]
+        if (not before or _near(before[-1], way[0])) and (not after or _near(after[0], way[-1])):
+            return (*before, *way, *after)
+    return (*inner, *way)
 
 
 def _near(a: Point, b: Point) -> bool:
@@ -414,7 +433,9 @@ def _to_border(inside: Scene, ports: dict[Strand, bool]) -> Scene:
             continue
         border = inside.size[0] if ports[strand] else 0.0
         end = (border, inside.ports[strand])
-        first_is_port = abs(way[0][1] - end[1]) < 1e-6 and _outer(way[0], way[-1], far=ports[strand])
+        first_is_port = abs(way[0][1] - end[1]) < 1e-6 and _outer(
+            way[0], way[-1], far=ports[strand]
+        )
         ways.append((strand, (end, *way) if first_is_port else (*way, end)))
     return evolve(inside, ways=tuple(ways))
 

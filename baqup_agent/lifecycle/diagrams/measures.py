@@ -70,13 +70,11 @@ class Measures:
         strands: the lines of the picture.
         drawn: the picture.
         run: what is laid over it.
-        downwards: whether arrows lead down rather than to the right.
     """
 
     strands: tuple[Strand, ...]
     drawn: Picture
     run: Overlay | None
-    downwards: bool
 
     def written(self, node: Node) -> tuple[Written, ...]:
         """The lines in a box, or above what is in it."""
@@ -85,7 +83,9 @@ class Measures:
         lines = [Written(printable(short_name(state)), "title")]
         lines += [Written(t, "soft") for t in wrapped(printable(state.description), width, FACT)]
         limits = deadline_lines(state)
-        if node.children and limits:
+        if state.leaf is not None:  # what an expired deadline leads to is its phase's
+            limits = limits[:1]
+        elif node.children and limits:
             limits = (", ".join(limits),)
         others = (policy_text(state), expected_text(state))
         lines += [Written(t, "fact") for t in (*limits, *others) if t]
@@ -104,28 +104,20 @@ class Measures:
         """The size of a leaf's box."""
         width, height = self._text(self.written(node))
         rings = 6.0 if node.state.final else 0.0
-        return self._size(max(width, 90.0) + 2 * PADDING + rings, height + 2 * PADDING - 4 + rings)
+        return Size(height + 2 * PADDING - 4 + rings, max(width, 90.0) + 2 * PADDING + rings)
 
     def frame(self, node: Node, inside: Size) -> Frame:
         """The box around an inside."""
         width, head = self._text(self.written(node))
         margin = PADDING + 6
-        content_width, content_height = (
-            (inside.across, inside.along) if self.downwards else (inside.along, inside.across)
-        )
-        wide = max(content_width + 2 * margin, width + 2 * PADDING)
-        high = head + content_height + PADDING + margin + 10
-        left, top = (wide - content_width) / 2, head + PADDING + 10
-        inset = (top, left) if self.downwards else (left, top)
-        return Frame(inset, self._size(wide, high))
+        wide = max(inside.across + 2 * margin, width + 2 * PADDING)
+        high = head + inside.along + PADDING + margin + 10
+        return Frame((head + PADDING + 10, (wide - inside.across) / 2), Size(high, wide))
 
     def label(self, strand: Strand) -> Size:
         """The room of an arrow's label."""
         width = max(text_width(line, LABEL) for line in strand.lines) + 8
-        return self._size(width, LABEL_STEP * len(strand.lines) + 3)
-
-    def _size(self, width: float, height: float) -> Size:
-        return Size(height, width) if self.downwards else Size(width, height)
+        return Size(LABEL_STEP * len(strand.lines) + 3, width)
 
     @staticmethod
     def _text(lines: Sequence[Written]) -> tuple[float, float]:

@@ -10,8 +10,8 @@ import json
 import re
 from collections.abc import Iterator
 
-from baqup_agent.lifecycle.declaration import Lifecycle
-from baqup_agent.lifecycle.diagrams.captions import facts, printable, short_name, trigger_text
+from baqup_agent.lifecycle.declaration import Lifecycle, State
+from baqup_agent.lifecycle.diagrams.captions import expected_text, facts, printable, short_name, trigger_text
 from baqup_agent.lifecycle.diagrams.nesting import Arrow, Node, Picture, picture
 from baqup_agent.lifecycle.diagrams.overlay import Mark, Overlay
 
@@ -45,7 +45,8 @@ class _Writer:
         self._ids = _identifiers(drawn)
 
     def lines(self, title: str) -> Iterator[str]:
-        yield from ("---", f"title: {json.dumps(printable(title))}", "---", "stateDiagram-v2")
+        told = [title] if self._run is None else [title, self._run.ending, *self._run.notes]
+        yield from ("---", f"title: {_yaml(' – '.join(told))}", "---", "stateDiagram-v2")
         for root in self._drawn.roots:
             yield from self._node(root, "    ")
         yield f"    [*] --> {self._ids[self._drawn.initial]}"
@@ -59,14 +60,14 @@ class _Writer:
 
     def _node(self, node: Node, indent: str) -> Iterator[str]:
         name = self._ids[node.name]
-        lines = [short_name(node.state), *facts(node.state)]
-        if self._run is not None and not node.children:
-            lines += filter(None, [self._run.stay_text(node.name)])
-        label = "<br/>".join(escaped(line) for line in lines)
         if not node.children:
+            lines = [short_name(node.state), *facts(node.state)]
+            if self._run is not None:
+                lines += filter(None, [self._run.stay_text(node.name)])
+            label = "<br/>".join(escaped(line) for line in lines)
             yield f"{indent}{name}: {label}"
             return
-        yield f'{indent}state "{label}" as {name} {{'
+        yield f'{indent}state "{escaped(_heading(node.state))}" as {name} {{'
         if node.first is not None:
             yield f"{indent}    [*] --> {self._ids[node.first]}"
         for child in node.children:
@@ -93,9 +94,23 @@ class _Writer:
                 yield f"    class {self._ids[node.name]} {mark}"
 
 
+def _heading(state: State) -> str:
+    """What stands above a box's inside: Mermaid leaves room for one line, and not a long one."""
+    parts = [short_name(state)]
+    if state.deadline is not None:
+        parts.append(f"{state.deadline} else exit {int(state.deadline.exit_code)}")
+    if state.on_signal is not None:
+        parts.append(f"signal: {state.on_signal}")
+    return " – ".join(part for part in (*parts, expected_text(state)) if part)
+
+
 def escaped(text: str) -> str:
     """Write what Mermaid would read as syntax as its entity codes."""
     return _SPECIAL.sub(lambda match: "".join(f"#{ord(char)};" for char in match[0]), text)
+
+
+def _yaml(text: str) -> str:
+    return json.dumps(printable(text), ensure_ascii=False)
 
 
 def _identifiers(drawn: Picture) -> dict[str, str]:
@@ -104,7 +119,8 @@ def _identifiers(drawn: Picture) -> dict[str, str]:
     used: set[str] = set()
     for node in drawn.nodes():
         name = re.sub(r"[^0-9A-Za-z_]", "_", node.name)
-        while name in used:
+        # Mermaid names its own markers after the box that they are in: `running_start`.
+        while name in used or name.endswith(("_start", "_end")):
             name += "_"
         used.add(name)
         found[node.name] = name

@@ -127,7 +127,9 @@ class _Builder:
     def __init__(self, lifecycle: Lifecycle, run: Overlay | None) -> None:
         self._lifecycle = lifecycle
         self._run = run
-        self._paths = {s.name: tuple(p.name for p in lifecycle.scopes(s.name)) for s in lifecycle.states}
+        self._paths = {
+            s.name: tuple(p.name for p in lifecycle.scopes(s.name)) for s in lifecycle.states
+        }
         self._entries = self._entry_leaves()
         self._members: dict[str, set[str]] = {}
         for leaf, path in self._paths.items():

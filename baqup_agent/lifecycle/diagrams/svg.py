@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from html import escape
+from itertools import pairwise, takewhile
 
 from attrs import frozen
 
@@ -14,13 +15,17 @@ from baqup_agent.lifecycle.diagrams.colours import (
     EDGE,
     FILL,
     FONTS,
+    BORDER,
     INK,
+    LINE,
     PAPER,
+    PLAIN,
     SOFT,
     STROKE,
 )
+from baqup_agent.lifecycle.diagrams.folding import Point
 from baqup_agent.lifecycle.diagrams.fonts import text_width
-from baqup_agent.lifecycle.diagrams.layout import MARKER, PlacedBox, PlacedLabel, Point, Scene, layout
+from baqup_agent.lifecycle.diagrams.layout import MARKER, PlacedBox, PlacedLabel, Scene, layout
 from baqup_agent.lifecycle.diagrams.measures import (
     FACT,
     FACT_STEP,
@@ -36,13 +41,24 @@ from baqup_agent.lifecycle.diagrams.nesting import picture
 from baqup_agent.lifecycle.diagrams.overlay import Mark, Overlay
 from baqup_agent.lifecycle.diagrams.strands import Strand, strands
 
-#: Widest picture whose arrows lead to the right, px; a wider one is drawn downwards.
-_WIDEST = 1250.0
-
 #: Around the picture, px.
 _MARGIN = 24.0
 
 _HEAD_STEP = 18.0
+
+#: What is straight for the eye, px.
+_STRAIGHT = 0.05
+
+#: Radius of a line's corners, px.
+_ROUND = 8.0
+
+
+#: Most boxes that are laid out; more could neither be read nor laid out in a time to wait for.
+MOST_BOXES = 250
+
+
+class TooLargeError(ValueError):
+    """A lifecycle has more states than can be laid out."""
 
 
 def svg(lifecycle: Lifecycle, title: str, run: Overlay | None = None) -> str:
@@ -52,14 +68,19 @@ def svg(lifecycle: Lifecycle, title: str, run: Overlay | None = None) -> str:
         lifecycle: what is drawn.
         title: stands above the picture.
         run: is laid over it.
+
+    Raises:
+        TooLargeError: there are more states than can be laid out.
     """
+    if len(lifecycle.names) > MOST_BOXES:
+        raise TooLargeError(
+            f"{len(lifecycle.names)} states are more than an SVG picture can show, which is "
+            f"{MOST_BOXES}; take text, mermaid or dot"
+        )
     drawn = picture(lifecycle, run)
     lines = strands(drawn, run)
-    measures = Measures(lines, drawn, run, downwards=False)
+    measures = Measures(lines, drawn, run)
     scene = layout(drawn, lines, measures)
-    if scene.size[0] > _WIDEST:
-        measures = Measures(lines, drawn, run, downwards=True)
-        scene = layout(drawn, lines, measures)
     return "\n".join(_Drawing(scene, measures, run).document(printable(title))) + "\n"
 
 
@@ -75,8 +96,7 @@ class _Drawing:
         heads = [] if self.run is None else [self.run.ending, *self.run.notes]
         legend = list(self._legend())
         top = _MARGIN + 26 + _HEAD_STEP * len(heads)
-        along, across = self.scene.size
-        wide, high = (across, along) if self.measures.downwards else (along, across)
+        high, wide = self.scene.size
         texts = [text_width(title, 17, bold=True), *(text_width(head, 12) for head in heads)]
         width = max(wide, *texts, 420.0) + 2 * _MARGIN
         rows = list(_legend_rows(legend, width - 2 * _MARGIN))
@@ -87,7 +107,6 @@ class _Drawing:
         )
         yield f"<title>{escape(title)}</title>"
         yield f'<rect width="100%" height="100%" fill="{PAPER}"/>'
-        yield from self._arrowheads()
         yield _text(_MARGIN, _MARGIN + 14, title, 17, INK, bold=True)
         for i, head in enumerate(heads):
             failed = i == 0 and self.run is not None and self.run.failing is not None
@@ -103,46 +122,43 @@ class _Drawing:
         for box in self.scene.boxes:
             yield from self._box(box)
         for marker in self.scene.markers:
-            x, y = self._xy(marker)
+            x, y = _xy(marker)
             yield f'<circle cx="{_n(x)}" cy="{_n(y)}" r="{_n(MARKER / 2)}" fill="{INK}"/>'
         marks = list(Mark)
         ways = sorted(
             self.scene.ways, key=lambda row: marks.index(row[0].mark) if row[0] else len(marks)
         )
         for strand, way in ways:
-            yield self._way(strand, way)
+            yield from self._way(strand, way)
         for box in self.scene.boxes:
             yield from self._written(box)
         for label in self.scene.labels:
             yield from self._label(label)
 
-    def _xy(self, point: Point) -> Point:
-        return (point[1], point[0]) if self.measures.downwards else point
-
     # Boxes.
 
     def _box(self, box: PlacedBox) -> Iterator[str]:
-        (x, y), (w, h) = self._xy(box.at), self._xy(box.size)
+        (x, y), (w, h) = _xy(box.at), _xy(box.size)
         mark = self.run.state_mark(box.node.name) if self.run else Mark.UNTOUCHED
         depth = box.node.name.count(".")
         fill = DEPTHS[(depth + 1) % 2] if box.node.children else FILL[mark]
         if self.run is None and not box.node.children:
-            fill = "#f4f8fd"
-        stroke = STROKE[mark] if self.run else "#4b6584"
+            fill = PLAIN
+        stroke = STROKE[mark] if self.run else BORDER
         width = 2.4 if mark in (Mark.CURRENT, Mark.FAILED) else 1.4
         yield _rect(x, y, w, h, 10, fill, stroke, width)
         if box.node.state.final:
             yield _rect(x + 3.5, y + 3.5, w - 7, h - 7, 7, "none", stroke, 1)
 
     def _written(self, box: PlacedBox) -> Iterator[str]:
-        x, y = self._xy(box.at)
+        x, y = _xy(box.at)
         rings = 3.0 if box.node.state.final else 0.0
         at = y + PADDING + TITLE - 3 + rings
         for line in self.measures.written(box.node):
             yield self._line(x + PADDING + rings, at, line)
             at += FACT_STEP if line.kind != "title" else TITLE_STEP - 2
         if self.run is not None and self.run.current == box.node.name:
-            width = self._xy(box.size)[0]
+            width = _xy(box.size)[0]
             words = "stands here"
             left = x + width - text_width(words, 10, bold=True) - 10
             yield _text(left, y - 4, words, 10, STROKE[Mark.CURRENT], bold=True, halo=True)
@@ -159,61 +175,60 @@ class _Drawing:
     # Arrows.
 
     def _colour(self, mark: Mark) -> str:
-        return EDGE[mark] if self.run else "#33475b"
+        return EDGE[mark] if self.run else LINE
 
-    def _way(self, strand: Strand | None, way: tuple[Point, ...]) -> str:
+    def _way(self, strand: Strand | None, way: tuple[Point, ...]) -> Iterator[str]:
         mark = strand.mark if strand else Mark.UNTOUCHED
         colour = INK if strand is None else self._colour(mark)
         width = 2.4 if mark is not Mark.UNTOUCHED else 1.4
-        head = "marker" if strand is None else mark
-        return (
-            f'<path d="{self._path(way)}" fill="none" stroke="{colour}" stroke-width="{width}" '
-            f'marker-end="url(#{head})"/>'
+        yield (
+            f'<path d="{self._path(way)}" fill="none" stroke="{colour}" stroke-width="{width}"/>'
         )
+        yield _arrowhead(way, colour)
 
     def _path(self, way: tuple[Point, ...]) -> str:
-        """A line through the points: straight along, bent where it changes its place across."""
-        parts = ["M" + _pair(self._xy(way[0]))]
-        for before, after in zip(way, way[1:], strict=False):
-            if before == after:
-                continue
-            if abs(before[1] - after[1]) < 0.05:  # noqa: PLR2004  px, not to be seen
-                parts.append("L" + _pair(self._xy(after)))
-                continue
-            half = (before[0] + after[0]) / 2
-            bends = [(half, before[1]), (half, after[1]), after]
-            parts.append("C" + " ".join(_pair(self._xy(point)) for point in bends))
+        """A line through the points: straight, bent where it changes its place across."""
+        points = [way[0], *(after for before, after in pairwise(way) if before != after)]
+        parts = ["M" + _pair(_xy(points[0]))]
+        for i, (before, after) in enumerate(pairwise(points), 1):
+            if before[0] != after[0] and abs(before[1] - after[1]) > _STRAIGHT:
+                half = (before[0] + after[0]) / 2
+                bends = [(half, before[1]), (half, after[1]), after]
+                parts.append("C" + " ".join(_pair(_xy(point)) for point in bends))
+            elif i < len(points) - 1 and _is_corner(before, after, points[i + 1]):
+                short, turned = _rounded(before, after, points[i + 1])
+                parts.append(f"L{_pair(_xy(short))}Q{_pair(_xy(after))} ")
+                parts.append(_pair(_xy(turned)))
+            else:
+                parts.append("L" + _pair(_xy(after)))
         return "".join(parts)
 
     def _label(self, label: PlacedLabel) -> Iterator[str]:
-        x, y = self._xy(label.middle)
+        x, y = _xy(label.middle)
         lines = label.strand.lines
         wide = max(text_width(line, LABEL) for line in lines) + 4
         high = LABEL_STEP * len(lines)
-        yield _rect(x - wide / 2, y - high / 2, wide, high, 3, PAPER, "none", 0, opacity=0.92)
+        ground = self._ground(label.strand)
+        yield _rect(x - wide / 2, y - high / 2, wide, high, 3, ground, "none", 0, opacity=0.92)
         bold = label.strand.mark is not Mark.UNTOUCHED
         for i, line in enumerate(lines):
             at = y - high / 2 + LABEL_STEP * (i + 1) - 4
             colour = self._colour(label.strand.mark)
             yield _text(x, at, line, LABEL, colour, bold=bold, anchor="middle")
 
-    def _arrowheads(self) -> Iterator[str]:
-        heads = {"marker": INK} | {mark.value: self._colour(mark) for mark in Mark}
-        yield "<defs>"
-        for name, colour in heads.items():
-            yield (
-                f'<marker id="{name}" viewBox="0 0 10 10" refX="9.5" refY="5" markerWidth="9" '
-                'markerHeight="9" markerUnits="userSpaceOnUse" orient="auto">'
-                f'<path d="M0 0.8L10 5L0 9.2L2.2 5z" fill="{colour}"/></marker>'
-            )
-        yield "</defs>"
+    def _ground(self, strand: Strand) -> str:
+        """The colour behind a label: that of the innermost box around both ends."""
+        source, target = strand.source.split("."), strand.target.split(".")
+        both = zip(source[:-1], target[:-1], strict=False)
+        return DEPTHS[len(list(takewhile(lambda pair: pair[0] == pair[1], both))) % 2]
 
     # Legend.
 
     def _legend(self) -> Iterator[tuple[str, str]]:
         yield "initial", "entered first"
         yield "final", "final"
-        yield "box", "refined state; an arrow from its border leaves from each leaf inside"
+        if any(node.children for node in self.measures.drawn.roots):
+            yield "box", "refined state; an arrow from its border leaves from each leaf inside"
         if any(edge.guard for arrow in self.measures.drawn.arrows for edge in arrow.edges):
             yield "", "[name] guard"
         if any(arrow.stays for arrow in self.measures.drawn.arrows):
@@ -225,6 +240,37 @@ class _Drawing:
                 (Mark.FAILED, "where it failed"),
             ):
                 yield mark, words
+
+
+def _xy(point: Point) -> Point:
+    """Along is down the page, across is to the right."""
+    return point[1], point[0]
+
+
+def _arrowhead(way: tuple[Point, ...], colour: str) -> str:
+    """The tip at a way's end, which always arrives along."""
+    tip = way[-1]
+    before = next((point for point in reversed(way) if point[0] != tip[0]), tip)
+    back = -9.0 if before[0] < tip[0] else 9.0
+    corners = [tip, (tip[0] + back, tip[1] - 4.2), (tip[0] + back * 0.72, tip[1])]
+    corners.append((tip[0] + back, tip[1] + 4.2))
+    return f'<path d="M{"L".join(_pair(_xy(point)) for point in corners)}z" fill="{colour}"/>'
+
+
+def _is_corner(before: Point, at: Point, after: Point) -> bool:
+    """Whether a line turns by a right angle, as on its way to another column."""
+    return (before[0] == at[0]) != (at[0] == after[0])
+
+
+def _rounded(before: Point, at: Point, after: Point) -> tuple[Point, Point]:
+    """The points at which a corner's curve begins and ends."""
+
+    def towards(other: Point) -> Point:
+        length = abs(other[0] - at[0]) + abs(other[1] - at[1])
+        share = min(_ROUND / length, 0.5) if length else 0.0
+        return at[0] + (other[0] - at[0]) * share, at[1] + (other[1] - at[1]) * share
+
+    return towards(before), towards(after)
 
 
 def _legend_rows(
@@ -256,11 +302,11 @@ def _sign(sign: str, x: float, y: float) -> Iterator[str]:
     if sign == "initial":
         yield f'<circle cx="{_n(x + 10)}" cy="{_n(y)}" r="{_n(MARKER / 2)}" fill="{INK}"/>'
     elif sign == "final":
-        yield _rect(x, y - 7, 20, 14, 5, PAPER, "#4b6584", 1.4)
-        yield _rect(x + 2.5, y - 4.5, 15, 9, 3, "none", "#4b6584", 1)
+        yield _rect(x, y - 7, 20, 14, 5, PAPER, BORDER, 1.4)
+        yield _rect(x + 2.5, y - 4.5, 15, 9, 3, "none", BORDER, 1)
     elif sign == "box":
-        yield _rect(x, y - 7, 20, 14, 5, DEPTHS[1], "#4b6584", 1.4)
-        yield _rect(x + 4, y - 1, 12, 6, 2, "#f4f8fd", "#4b6584", 1)
+        yield _rect(x, y - 7, 20, 14, 5, DEPTHS[1], BORDER, 1.4)
+        yield _rect(x + 4, y - 1, 12, 6, 2, PLAIN, BORDER, 1)
     elif sign:
         mark = Mark(sign)
         yield _rect(x, y - 7, 20, 14, 5, FILL[mark], STROKE[mark], 1.8)

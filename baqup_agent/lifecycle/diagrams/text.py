@@ -68,7 +68,9 @@ class _Writer:
         stay = self._run.stay_text(node.name) if self._run else ""
         room = max(width - 4, _LEAST)
         sign = _SIGNS[mark] + ("◎ " if node.state.final else "")
-        yield self._paint(_border("╭", f" {sign}{title} ", stay and f" {stay} ", "╮", room + 4), mark)
+        yield self._paint(
+            _border("╭", f" {sign}{title} ", stay and f" {stay} ", "╮", room + 4), mark
+        )
         for line in self._inside(node, room):
             yield f"│ {line} │"
         yield f"╰{'─' * (room + 2)}╯"

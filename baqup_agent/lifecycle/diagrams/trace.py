@@ -170,7 +170,9 @@ class _Reader:
         if kind == "begin":
             self._take_begin(number, record)
         elif self._begin is None:
-            raise self._error(number, f"a {_shown(kind)} before any 'begin'; the file's start is lost")
+            raise self._error(
+                number, f"a {_shown(kind)} before any 'begin'; the file's start is lost"
+            )
         elif kind == "step":
             self._take_step(number, record)
         elif kind == "end":
@@ -217,7 +219,9 @@ class _Reader:
         if not isinstance(code, int) or isinstance(code, bool):
             raise self._error(number, f"'exit_code' must be a number, not {_shown(code)}")
         if error_code is not None and not isinstance(error_code, str):
-            raise self._error(number, f"'error_code' must be text or null, not {_shown(error_code)}")
+            raise self._error(
+                number, f"'error_code' must be text or null, not {_shown(error_code)}"
+            )
         if self._end is not None:
             raise self._error(number, "a second end of the same run; the file is damaged from here")
         status = record.get("status")
@@ -257,7 +261,8 @@ class _Reader:
             raise self._error(number, f"'monotonic_s' must be seconds, not {_shown(value)}")
         if value < self._now_s:
             raise self._error(
-                number, f"time runs backwards, from {self._now_s:g} s to {value:g} s; lines are mixed"
+                number,
+                f"time runs backwards, from {self._now_s:g} s to {value:g} s; lines are mixed",
             )
         return float(value)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from baqup_agent.lifecycle.declaration import SignalPolicy
 from baqup_agent.lifecycle.formats.named import is_reference
@@ -12,6 +12,15 @@ from baqup_agent.lifecycle.formats.problems import Path, Problem, hint, shortene
 
 #: Stands where a name could not be read.
 _NOWHERE = "unreadable:unreadable"
+
+#: Problems after which reading ends: a file of another kind would have thousands.
+_ENOUGH = 100
+
+_T = TypeVar("_T")
+
+
+class Enough(Exception):
+    """Ends the reading of a document; why stands among the problems."""
 
 
 class Members:
@@ -24,13 +33,23 @@ class Members:
     def __init__(self) -> None:
         self.problems: list[Problem] = []
 
-    def object(self, value: Any, path: Path, known: tuple[str, ...]) -> Mapping[str, Any]:
+    def add(self, path: Path, text: str) -> None:
+        """Note a problem.
+
+        Raises:
+            Enough: there are many already.
+        """
+        self.problems.append(Problem(path, text))
+        if len(self.problems) >= _ENOUGH:
+            raise Enough
+
+    def record(self, value: Any, path: Path, known: tuple[str, ...]) -> Mapping[str, Any]:
         """An object of known members; empty if it is none."""
         row = self.mapping(value, path)
         for name in row:
             if name not in known:
                 text = f"unknown member {shortened(name)}; {hint(name, known)}"
-                self.problems.append(Problem((*path, name), text))
+                self.add((*path, name), text)
         return row
 
     def mapping(self, value: Any, path: Path) -> Mapping[str, Any]:
@@ -40,10 +59,10 @@ class Members:
         bad = [key for key in value if not isinstance(key, str)]
         for key in bad:
             text = f"expected a name as key, not {shortened(key)}; quote it"
-            self.problems.append(Problem(path, text))
+            self.add(path, text)
         return {key: each for key, each in value.items() if isinstance(key, str)} if bad else value
 
-    def list(self, value: Any, path: Path) -> list[Any]:
+    def rows(self, value: Any, path: Path) -> list[Any]:
         """A list; empty if it is none."""
         return value if isinstance(value, list) else self._wrong(path, "expected a list", value, [])
 
@@ -51,18 +70,18 @@ class Members:
         """A text; one without a default may not be empty."""
         if not isinstance(value, str) or not (value or default is not None):
             return self._wrong(path, "expected a text", value, "")
-        if not value.isascii() and any("\ud800" <= letter <= "\udfff" for letter in value):
-            return self._wrong(path, "expected a text without halves of surrogate pairs", "", "")
+        if not _is_writable(value):
+            self.add(path, "the text has half of a surrogate pair; write the whole character")
         return value
 
     def duration(self, row: Mapping[str, Any], name: str, path: Path) -> float | None:
         """A number of seconds above 0; None where it is left out."""
-        value = row.get(name)
-        if value is None and name not in row:
+        if name not in row:
             return None
-        usable = isinstance(value, int | float) and not isinstance(value, bool)
-        if usable and value > 0 and _is_finite(value):
-            return value  # type: ignore[no-any-return]
+        value = row[name]
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if is_number and value > 0 and _is_finite(value):
+            return float(value) if isinstance(value, float) else int(value)
         return self._wrong((*path, name), "expected a number above 0", value, None)
 
     def policy(self, row: Mapping[str, Any], path: Path) -> SignalPolicy | None:
@@ -81,9 +100,13 @@ class Members:
         rule = "expected a name such as 'package.module:function'"
         return self._wrong(path, rule, value, _NOWHERE)
 
-    def _wrong[T](self, path: Path, rule: str, value: Any, default: T) -> T:
-        self.problems.append(Problem(path, f"{rule}, not {shortened(value)}"))
+    def _wrong(self, path: Path, rule: str, value: Any, default: _T) -> _T:
+        self.add(path, f"{rule}, not {shortened(value)}")
         return default
+
+
+def _is_writable(text: str) -> bool:
+    return text.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
 def _is_finite(value: float) -> bool:

@@ -52,7 +52,9 @@ def is_reference(text: object) -> bool:
     if not isinstance(text, str):
         return False
     module, colon, name = text.partition(":")
-    return bool(colon) and all(part.isidentifier() for part in [*module.split("."), *name.split(".")])
+    return bool(colon) and all(
+        part.isidentifier() for part in [*module.split("."), *name.split(".")]
+    )
 
 
 def resolved(reference: str) -> Callable[..., Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from attrs import evolve, field, frozen
 
 from baqup_agent.contract import AgentState
@@ -28,6 +30,10 @@ class Refinement:
     transitions: tuple[Transition, ...] = ()
 
 
+def _refinements(each: Iterable[Refinement]) -> tuple[Refinement, ...]:
+    return tuple(each)
+
+
 @frozen
 class Plan:
     """All refinements, in order.
@@ -37,7 +43,7 @@ class Plan:
         edges: every transition of the result, by full names; None where the refinements tell them.
     """
 
-    refinements: tuple[Refinement, ...] = field(converter=tuple)
+    refinements: tuple[Refinement, ...] = field(converter=_refinements)
     edges: tuple[Transition, ...] | None = None
 
 

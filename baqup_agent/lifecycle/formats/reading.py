@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
-
-from attrs import evolve
 
 from baqup_agent.contract import AgentState
 from baqup_agent.lifecycle.declaration import CONTRACT, SEPARATOR, State, Transition
 from baqup_agent.lifecycle.formats.limits import MAX_LEVELS, MAX_STATES, MAX_TRANSITIONS
-from baqup_agent.lifecycle.formats.members import Members
+from baqup_agent.lifecycle.formats.members import Enough, Members
 from baqup_agent.lifecycle.formats.named import Named, UnresolvedName, resolved
 from baqup_agent.lifecycle.formats.plan import Plan, Refinement, path_of
 from baqup_agent.lifecycle.formats.problems import (
@@ -56,10 +54,6 @@ def read(document: Any, *, resolve: bool) -> Plan:
     return plan
 
 
-class _TooLarge(Exception):
-    """Ends the reading of a document that is beyond a limit."""
-
-
 class _Reader:
     def __init__(self, *, resolve: bool) -> None:
         self._resolve = resolve
@@ -76,15 +70,17 @@ class _Reader:
     def plan(self, document: Any) -> Plan:
         try:
             return self._plan(document)
-        except _TooLarge:
+        except Enough:
             return Plan(())
 
     def _plan(self, document: Any) -> Plan:
-        top = self._members.object(document, (), _TOP)
+        top = self._members.record(document, (), _TOP)
+        if not isinstance(document, dict):
+            return Plan(())
         version = top.get("version")
         if version != VERSION or isinstance(version, bool):
             self._wrong(("version",), f"expected {VERSION}, the version of this form, not", version)
-        phases = self._members.mapping(top.get("states", {}), ("states",))
+        phases = self._members.mapping(top.get("states"), ("states",))
         for name, phase in phases.items():
             self._phase(name, phase)
         outright = None
@@ -101,11 +97,12 @@ class _Reader:
             text = f"{shortened(name)} is no phase that can be refined; {hint(name, _LIVE)}"
             self._add(path, text)
             return
-        row = self._members.object(value, path, _REFINED)
-        if "states" not in row:
-            self._add(path, "expected 'states', the leaves that refine it; leave an unrefined phase out")
-            return
-        self._inside(row, path, name, 1)
+        row = self._members.record(value, path, _REFINED)
+        if "states" in row:
+            self._inside(row, path, name, 1)
+        elif isinstance(value, dict):
+            text = "expected 'states', the leaves that refine it; leave an unrefined phase out"
+            self._add(path, text)
 
     def _inside(self, row: Mapping[str, Any], path: Path, outer: str, level: int) -> None:
         """Read what refines a state: its first leaf, its leaves and their transitions."""
@@ -117,7 +114,6 @@ class _Reader:
         if len(self._names) + len(rows) > MAX_STATES + len(AgentState):
             self._end((*path, "states"), f"a lifecycle may have {MAX_STATES} leaves; declare fewer")
         self._names.update(f"{outer}{SEPARATOR}{name}" for name in rows)
-        place = len(self._refinements)
         self._refinements[outer] = Refinement(outer, "", ())  # holds its place in the order
         states = tuple(
             self._state(name, value, (*path, "states", name), f"{outer}{SEPARATOR}{name}", level)
@@ -129,18 +125,19 @@ class _Reader:
         initial = self._members.text(row.get("initial"), (*path, "initial"))
         if initial:
             self._one_of(initial, rows, (*path, "initial"))
-        assert list(self._refinements)[place] == outer  # noqa: S101  the order of the text
         self._refinements[outer] = Refinement(outer, initial, states, edges)
 
     def _state(self, name: str, value: Any, path: Path, full: str, level: int) -> State:
         self._identifier(name, path)
-        row = self._members.object({} if value is None else value, path, _STATE)
+        row = self._members.record({} if value is None else value, path, _STATE)
         if "states" in row:
             self._inside(row, path, full, level + 1)
         else:
             for member in ("initial", "transitions"):
                 if member in row:
-                    self._add((*path, member), "has no sense without 'states'; add them or remove it")
+                    self._add(
+                        (*path, member), "has no sense without 'states'; add them or remove it"
+                    )
         return State(
             name,
             timeout_s=self._members.duration(row, "timeout_s", path),
@@ -152,32 +149,32 @@ class _Reader:
         )
 
     def _transitions(self, value: Any, path: Path) -> tuple[Transition, ...]:
-        rows = self._members.list(value, path)
+        rows = self._members.rows(value, path)
         self._edges += len(rows)
         if self._edges > MAX_TRANSITIONS:
             self._end(path, f"a lifecycle may have {MAX_TRANSITIONS} transitions; declare fewer")
         return tuple(self._edge(row, (*path, index)) for index, row in enumerate(rows))
 
     def _edge(self, value: Any, path: Path) -> Transition:
-        row = self._members.object(value, path, _EDGE)
+        row = self._members.record(value, path, _EDGE)
         if not isinstance(value, dict):
             return Transition("", "", "")
         trigger, source, target = (
-            self._members.text(row.get(key), (*path, key)) for key in ("trigger", "source", "target")
+            self._members.text(row.get(key), (*path, key))
+            for key in ("trigger", "source", "target")
         )
         if trigger:
             self._identifier(trigger, (*path, "trigger"))
-        guard = row.get("guard")
         return Transition(
             trigger,
             source,
             target,
-            guard=None if guard is None else self._callable(guard, (*path, "guard")),
+            guard=self._callable(row["guard"], (*path, "guard")) if "guard" in row else None,
             description=self._members.text(row.get("description", ""), (*path, "description"), ""),
         )
 
     def _callables(self, value: Any, path: Path) -> tuple[Callable[..., Any], ...]:
-        rows = self._members.list(value, path)
+        rows = self._members.rows(value, path)
         return tuple(self._callable(row, (*path, index)) for index, row in enumerate(rows))
 
     def _callable(self, value: Any, path: Path) -> Callable[..., Any]:
@@ -208,7 +205,7 @@ class _Reader:
     def _order(self, value: Any) -> list[str]:
         names = [
             self._members.text(row, ("order", index))
-            for index, row in enumerate(self._members.list(value, ("order",)))
+            for index, row in enumerate(self._members.rows(value, ("order",)))
         ]
         if sorted(names) != sorted(self._refinements):
             text = "expected each refined state once, by its full name: "
@@ -218,7 +215,9 @@ class _Reader:
         for index, name in enumerate(names):
             outer = name.rpartition(SEPARATOR)[0]
             if outer and outer not in seen:
-                self._add(("order", index), f"{name!r} comes before {outer!r}; name the outer first")
+                self._add(
+                    ("order", index), f"{name!r} comes before {outer!r}; name the outer first"
+                )
             seen.add(name)
         return names
 
@@ -227,16 +226,16 @@ class _Reader:
             text = f"{shortened(name)} is no identifier; use letters, digits and underscores"
             self._add(path, text)
 
-    def _one_of(self, name: str, known: Iterable[str], path: Path) -> None:
-        if name and name not in (names := list(known)):
-            self._add(path, f"{shortened(name)} is no leaf; {hint(name, names)}")
+    def _one_of(self, name: str, known: Collection[str], path: Path) -> None:
+        if name and name not in known:
+            self._add(path, f"{shortened(name)} is no leaf; {hint(name, known)}")
 
     def _wrong(self, path: Path, rule: str, value: Any) -> None:
         self._add(path, f"{rule} {shortened(value)}")
 
     def _add(self, path: Path, text: str) -> None:
-        self._members.problems.append(Problem(path, text))
+        self._members.add(path, text)
 
     def _end(self, path: Path, text: str) -> None:
         self._add(path, text)
-        raise _TooLarge
+        raise Enough

@@ -18,7 +18,7 @@ from itertools import product
 
 from attrs import evolve
 
-from baqup_agent.lifecycle.declaration import SEPARATOR, Lifecycle, State, Transition
+from baqup_agent.lifecycle.declaration import CONTRACT, SEPARATOR, Lifecycle, State, Transition
 from baqup_agent.lifecycle.formats.plan import Plan, Refinement, build
 from baqup_agent.lifecycle.formats.problems import LifecycleFormatError, Problem
 
@@ -32,8 +32,8 @@ def recover(lifecycle: Lifecycle) -> Plan:
         LifecycleFormatError: there is none: it is no refinement of the contract's lifecycle, or
             is too large.
     """
-    for inside, outside in product((True, False), (False, True)):
-        plan = _Guess(lifecycle, inside=inside, outside=outside).plan()
+    for returning, inside, outside in product((True, False), (True, False), (False, True)):
+        plan = _Guess(lifecycle, returning=returning, inside=inside, outside=outside).plan()
         if plan is not None and _builds(plan, lifecycle):
             return plan
     plan = _outright(lifecycle)
@@ -58,7 +58,7 @@ def _foreign() -> LifecycleFormatError:
 
 
 def _outright(lifecycle: Lifecycle) -> Plan:
-    guess = _Guess(lifecycle, inside=False, outside=False)
+    guess = _Guess(lifecycle, returning=False, inside=False, outside=False)
     bare = [guess.refinement(index, ()) for index in range(len(lifecycle.compounds))]
     return Plan(bare, lifecycle.transitions)
 
@@ -68,17 +68,22 @@ class _Guess:
 
     Args:
         lifecycle: what is read.
+        returning: whether edges at the head of a block that look inherited are.
         inside: whether an exit that an inner refinement declares replaced one to a sibling.
         outside: whether it replaced one that left the sibling's state, too.
     """
 
-    def __init__(self, lifecycle: Lifecycle, *, inside: bool, outside: bool) -> None:
+    def __init__(
+        self, lifecycle: Lifecycle, *, returning: bool, inside: bool, outside: bool
+    ) -> None:
         self._lifecycle = lifecycle
+        self._returning = returning
         self._inside = inside
         self._outside = outside
         self._outer = [state.name for state in lifecycle.compounds]
         self._rank = {name: index for index, name in enumerate(self._outer)}
         self._children = _children(lifecycle)
+        self._place = {leaf.name: at for at, leaf in enumerate(lifecycle.states)}
         # What inner refinements replaced: edges that a refinement had, and that are gone.
         self._gone: dict[int, list[Transition]] = {}
         self._blocks = self._split()
@@ -126,32 +131,29 @@ class _Guess:
             begin = end
             while begin and edges[begin - 1].source.startswith(inside):
                 begin -= 1
-            groups = self._groups(index, edges[begin:end])
-            while groups and self._is_inherited(index, groups):
+            groups = self._groups(edges[begin:end])
+            while groups and self._is_inherited(index, groups, edges[:begin]):
                 begin += len(groups.pop(0))
-            lifted = [self._lift(index, group[0], source) for group in groups for source in
-                      self._sources(index, group)]
-            lifted += self._gone.get(index, ())
+            lifted = self._lifted_groups(index, groups)
             self._note_replaced(index, lifted)
             blocks.insert(0, edges[begin:end])
             self._lifted.insert(0, lifted)
             end = begin
         return [edges[:end], *blocks]
 
-    def _groups(self, index: int, edges: tuple[Transition, ...]) -> list[list[Transition]]:
+    def _groups(self, edges: tuple[Transition, ...]) -> list[list[Transition]]:
         """Edges that differ in their sources alone, these in the order of the leaves."""
         groups: list[list[Transition]] = []
-        place = {name: at for at, name in enumerate(self._children[self._outer[index]])}
-        previous = None
         for edge in edges:
-            kind = (evolve(edge, source=""), )
-            at = (place[self._alive(index, edge.source)], edge.source)
-            if previous and previous[0] == kind and previous[1] < at:
+            last = groups[-1][-1] if groups else None
+            if last and _is_alike(last, edge) and self._is_after(edge.source, last.source):
                 groups[-1].append(edge)
             else:
                 groups.append([edge])
-            previous = (kind, at)
         return groups
+
+    def _is_after(self, leaf: str, other: str) -> bool:
+        return self._place.get(leaf, -1) > self._place.get(other, -1)
 
     def _sources(self, index: int, group: list[Transition]) -> list[str]:
         """The leaves of the refinement that the group leaves from, each once."""
@@ -167,29 +169,37 @@ class _Guess:
             at = name.find(SEPARATOR, at + 1)
         return name if at == -1 else name[:at]
 
-    def _is_inherited(self, index: int, groups: list[list[Transition]]) -> bool:
-        """Whether the first group has the form of an inherited edge, given the others."""
-        outer = self._outer[index]
-        head = groups[0]
-        rest = [self._lift(index, group[0], source) for group in groups[1:] for source in
-                self._sources(index, group)]
-        rest += self._gone.get(index, ())
-        sources = self._sources(index, head)
-        children = self._children[outer]
-        if head[0].trigger == _FAIL:
-            declared = {edge.source for edge in rest if edge.trigger == _FAIL}
-            return sources == [name for name in children if name not in declared]
-        if _is_in(head[0].target, outer):
+    def _is_inherited(
+        self, index: int, groups: list[list[Transition]], before: tuple[Transition, ...]
+    ) -> bool:
+        """Whether the first group has the form of an inherited edge, given what is around it."""
+        outer, head = self._outer[index], groups[0][0]
+        if not self._returning or _is_in(head.target, outer):
             return False
-        leaving = {edge.trigger for edge in rest if not _is_in(edge.target, outer)}
-        moving = {
-            edge.source
-            for edge in rest
-            if _is_in(edge.target, outer) and edge.target != edge.source
-        }
-        return head[0].trigger not in leaving and sources == [
-            name for name in children if name not in moving
+        if not _parent(outer) and not _follows(before, head):
+            return False
+        rest = self._lifted_groups(index, groups[1:])
+        if head.trigger == _FAIL:
+            barred = {edge.source for edge in rest if edge.trigger == _FAIL}
+        elif any(edge.trigger == head.trigger and not _is_in(edge.target, outer) for edge in rest):
+            return False
+        else:
+            barred = {
+                edge.source
+                for edge in rest
+                if _is_in(edge.target, outer) and edge.target != edge.source
+            }
+        heirs = [name for name in self._children[outer] if name not in barred]
+        return self._sources(index, groups[0]) == heirs
+
+    def _lifted_groups(self, index: int, groups: list[list[Transition]]) -> list[Transition]:
+        """The edges of the refinement itself, with those that are gone since."""
+        lifted = [
+            self._lift(index, group[0], source)
+            for group in groups
+            for source in self._sources(index, group)
         ]
+        return lifted + self._gone.get(index, [])
 
     def _note_replaced(self, index: int, lifted: list[Transition]) -> None:
         """Guess the edges of the outer refinement that this one's exits took the place of."""
@@ -220,6 +230,28 @@ class _Guess:
                     if index >= birth:  # block 0 is the contract's, block n + 1 refinement n's
                         first.setdefault(name, self._alive(index, edge.target))
         return first
+
+
+#: The contract's edges by trigger and phases, in their order.
+_CONTRACT = {
+    (edge.trigger, edge.source, edge.target): at for at, edge in enumerate(CONTRACT.transitions)
+}
+
+
+def _follows(before: tuple[Transition, ...], edge: Transition) -> bool:
+    """Whether ``edge`` is the contract's own, and stands behind those that come before it."""
+    at = _CONTRACT.get(_by_phases(edge), -1)
+    return at > (_CONTRACT.get(_by_phases(before[-1]), len(_CONTRACT)) if before else -1)
+
+
+def _by_phases(edge: Transition) -> tuple[str, str, str]:
+    source, target = edge.source.split(SEPARATOR, 1)[0], edge.target.split(SEPARATOR, 1)[0]
+    return edge.trigger, source, target
+
+
+def _is_alike(edge: Transition, other: Transition) -> bool:
+    """Whether two edges differ in their sources at most."""
+    return evolve(edge, source=other.source) == other
 
 
 def _children(lifecycle: Lifecycle) -> dict[str, list[str]]:

@@ -19,11 +19,13 @@ tell completely; the states then have none.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from baqup_agent.lifecycle.declaration import Lifecycle
+from baqup_agent.lifecycle.formats.members import Enough, Members
 from baqup_agent.lifecycle.formats.plan import build, path_of
-from baqup_agent.lifecycle.formats.problems import LifecycleFormatError, Problem
+from baqup_agent.lifecycle.formats.problems import LifecycleFormatError
 from baqup_agent.lifecycle.formats.reading import read
 from baqup_agent.lifecycle.formats.recovery import recover
 from baqup_agent.lifecycle.formats.writing import write
@@ -56,19 +58,29 @@ def to_json(lifecycle: Lifecycle, *, sketch: bool = False) -> dict[str, Any]:
         LifecycleFormatError: it cannot be stored: a guard or effect has no name, a value has no
             place in the form, or no refinement leads to it.
     """
-    _refuse_final_leaves(lifecycle)
+    _check_leaves(lifecycle)
     plan = recover(lifecycle)
     document = write(plan, sketch=sketch)
     read(document, resolve=False)  # what is written can be read; a value of a wrong kind cannot
     return document
 
 
-def _refuse_final_leaves(lifecycle: Lifecycle) -> None:
-    text = "a leaf cannot be final; lead it to 'terminated' or 'failed' instead"
-    problems = [
-        Problem(path_of(state.name), text)
-        for state in (*lifecycle.compounds, *lifecycle.states)
-        if state.final and state.leaf is not None
-    ]
-    if problems:
-        raise LifecycleFormatError(problems)
+def _check_leaves(lifecycle: Lifecycle) -> None:
+    """Refuse what no refinement should have let in, before it hinders finding the refinements."""
+    members = Members()
+    with suppress(Enough):
+        _check(lifecycle, members)
+    if members.problems:
+        raise LifecycleFormatError(members.problems)
+
+
+def _check(lifecycle: Lifecycle, members: Members) -> None:
+    for state in (*lifecycle.compounds, *lifecycle.states):
+        if state.leaf is None:
+            continue
+        path = path_of(state.name)
+        for name in ("timeout_s", "expected_duration_s"):
+            if getattr(state, name) is not None:
+                members.duration({name: getattr(state, name)}, name, path)
+        if state.final:
+            members.add(path, "a leaf cannot be final; lead it to 'terminated' or 'failed' instead")

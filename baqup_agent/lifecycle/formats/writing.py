@@ -76,9 +76,7 @@ class _Writer:
         return row
 
     def _edges(self, edges: Iterable[Transition], path: Path) -> list[dict[str, Any]]:
-        return [
-            self._edge(edge, (*path, "transitions", index)) for index, edge in enumerate(edges)
-        ]
+        return [self._edge(edge, (*path, "transitions", index)) for index, edge in enumerate(edges)]
 
     def _edge(self, edge: Transition, path: Path) -> dict[str, Any]:
         row: dict[str, Any] = {

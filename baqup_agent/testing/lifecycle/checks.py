@@ -24,6 +24,9 @@ from baqup_agent.testing.lifecycle.model import (
 from baqup_agent.testing.lifecycle.scene import EFFECTS_EACH, Scene
 from baqup_agent.testing.lifecycle.subject import Subject
 
+#: A failure is told by its message; the way through the kit to it tells nothing.
+__tracebackhide__ = True
+
 #: Most guards of one pair of which every combination of answers is tried.
 _MOST_COMBINED = 4
 

@@ -26,22 +26,30 @@ class LifecycleFailure(AssertionError):
     Attributes:
         triggers: what was fired, in order; the last one is what went wrong.
         problem: what was expected and what was seen.
+
+    Args:
+        start: where the machine began.
+        passed: what was fired, and where the model was afterwards.
+        problem: what was expected and what was seen.
+        ended: whether the problem is with the whole, not with the last firing.
     """
 
-    def __init__(self, start: str, passed: Sequence[Passed], problem: str) -> None:
+    def __init__(
+        self, start: str, passed: Sequence[Passed], problem: str, *, ended: bool = False
+    ) -> None:
         self.triggers = tuple(each.label for each in passed)
         self.problem = problem
         fired = ", ".join(self.triggers) or "nothing"
-        picture = "\n".join(_picture(start, passed, problem))
+        picture = "\n".join(_picture(start, passed, problem, ended=ended))
         super().__init__(f"{problem}\nfired: {fired}\n\n{picture}")
 
 
-def _picture(start: str, passed: Sequence[Passed], problem: str) -> list[str]:
+def _picture(start: str, passed: Sequence[Passed], problem: str, *, ended: bool) -> list[str]:
     lines = [f"  [{start}]"]
     here = start
     for number, each in enumerate(passed):
-        last = number == len(passed) - 1
-        arrow = "╳" if last else "▼"
+        last = number == len(passed) - 1 and not ended
+        arrow = "x" if last else "▼"
         stays = " (stays)" if each.leaf == here else ""
         lines += [f"    │ {each.label}{stays}", f"    {arrow}"]
         if not stays or last:

@@ -274,9 +274,7 @@ class _Run:
 
     def _pass(self, spot: Spot) -> None:
         context = self.context
-        self.passages.append(
-            Passage(spot, self.machine.final, context.published, context.reported)
-        )
+        self.passages.append(Passage(spot, self.machine.final, context.published, context.reported))
         self._look_at_the_manifest()
         if self.fault is not None and self.fault[0] == spot:
             make, self.fault = self.fault[1], None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 
 from attrs import define
@@ -13,7 +13,6 @@ from baqup_agent.testing.lifecycle.coverage import Coverage
 from baqup_agent.testing.lifecycle.exit_codes import (
     ABORTED,
     DEADLINES,
-    INTERNAL,
     OWN,
     UNREPORTED,
     Trouble,
@@ -25,7 +24,14 @@ from baqup_agent.testing.lifecycle.model import FINAL_PHASES, PHASES, Firing, ph
 from baqup_agent.testing.lifecycle.run import Outcome, Passage, Spot, run
 from baqup_agent.testing.lifecycle.subject import Subject
 
+#: A failure is told by its message; the way through the kit to it tells nothing.
+__tracebackhide__ = True
+
 _CODES = frozenset({0, *OWN.values()})
+
+#: The first spot of a run that is being failed, and the one before its report.
+_FAILING = Spot("action", "fail", 0)
+_UNREPORTED_YET = Spot("enter", "failed", 0)
 
 
 @define(slots=False)
@@ -68,13 +74,17 @@ class RunChecks:
             )
         return rest
 
+    def by_way_of(self, leaf: str, *events: Item) -> tuple[Item, ...]:
+        """The plan of a run that ends well, with events in one leaf of it."""
+        return self.by_way_of(leaf, *events)
+
     def trouble(self, leaf: str, trouble: Trouble) -> None:
         """An error in a leaf ends the run in ``failed`` with the code of the contract's table."""
-        plan = (*self.way(leaf), *self.rest(leaf))
+        plan = self.by_way_of(leaf)
         spot = Spot("enter", leaf, self._rows(leaf))
         self._expect(run(self.subject, plan, fault=(spot, trouble.make)), plan, trouble.exit_code)
         if phase_of(leaf) == "running":
-            thrown = (*self.way(leaf), Raise(trouble.make, trouble.name), *self.rest(leaf))
+            thrown = self.by_way_of(leaf, Raise(trouble.make, trouble.name))
             self._expect(run(self.subject, thrown), thrown, trouble.exit_code)
         self.coverage.exit_paths.visited.add((leaf, trouble.name))
 
@@ -84,7 +94,7 @@ class RunChecks:
 
     def stop(self, leaf: str, signal_name: str) -> None:
         """A stop signal in a leaf does what the leaf's policy says."""
-        plan = (*self.way(leaf), Stop(signal_name), *self.rest(leaf))
+        plan = self.by_way_of(leaf, Stop(signal_name))
         self._expect(run(self.subject, plan), plan, *self._codes_of_a_stop(leaf, self.rest(leaf)))
 
     def _codes_of_a_stop(self, leaf: str, rest: Sequence[Firing]) -> tuple[int, ...]:
@@ -123,21 +133,22 @@ class RunChecks:
             if (each := self.states[name].deadline) is not None
         ]
         for depth, deadline in enumerate(limited):
-            plan = (*self.way(leaf), Expiry(depth), *self.rest(leaf))
+            plan = self.by_way_of(leaf, Expiry(depth))
             wanted = DEADLINES[deadline.error_code]
             self._expect(run(self.subject, plan), plan, wanted)
             if int(deadline.exit_code) != wanted:
                 self._fail(plan, f"the deadline of {leaf!r} declares {deadline.exit_code}")
-        stale = (*self.way(leaf), Expiry(None), *self.rest(leaf))
+        stale = self.by_way_of(leaf, Expiry(None))
         self._expect(run(self.subject, stale), stale, 0)
 
     def outage(self, leaf: str) -> None:
         """A bus that goes away and stays away costs the report; one that returns costs nothing."""
         way, rest = self.way(leaf), self.rest(leaf)
-        away = (*way, Outage(down=True), *rest)
+        away = self.by_way_of(leaf, Outage(down=True))
         self._expect(run(self.subject, away, staged=True), away, UNREPORTED)
         for back in range(len(rest)):
-            plan = (*way, Outage(down=True), *rest[:back], Outage(down=False), *rest[back:])
+            plan: list[Item] = [*way, Outage(down=True), *rest[:back]]
+            plan += [Outage(down=False), *rest[back:]]
             self._expect(run(self.subject, plan), plan, 0)
 
     # -- faults between the effects of a run ----------------------------------
@@ -160,9 +171,7 @@ class RunChecks:
         errors = troubles()
         for number, passage in enumerate(self.clean().passages):
             trouble = errors[number % len(errors)]
-            outcome = run(
-                self.subject, self.happy, fault=(passage.spot, trouble.make), staged=True
-            )
+            outcome = run(self.subject, self.happy, fault=(passage.spot, trouble.make), staged=True)
             wanted = _code_at(passage, trouble)
             self._expect(outcome, self.happy, wanted, why=f"{trouble.name} at {passage.spot}")
 
@@ -170,38 +179,29 @@ class RunChecks:
         """An error while the run is being failed does not hide the first one."""
         first = Raise(lambda: OSError(5, "the first error"), "OSError")
         leaf = next(each for each in self.live if phase_of(each) == "running")
-        plan = (*self.way(leaf), first, *self.rest(leaf))
-        before = len(self.clean_until(leaf).passages)
-        for passage in run(self.subject, plan, staged=True).passages[before:]:
-            if str(passage.spot) == "enter-failed-0":
+        plan = self.by_way_of(leaf, first)
+        passages = run(self.subject, plan, staged=True).passages
+        failing = passages.index(next(each for each in passages if each.spot == _FAILING))
+        for passage in passages[failing:]:
+            if passage.spot == _UNREPORTED_YET:
                 continue  # nothing of the author's comes before the report
             fault = (passage.spot, lambda: ValueError("the second error"))
             outcome = run(self.subject, plan, fault=fault, staged=True)
             self._expect(outcome, plan, 74, why=f"a second error at {passage.spot}")
 
-    def clean_until(self, leaf: str) -> Outcome:
-        """The passages of a run that stops short: those up to and in ``leaf``."""
-        way = self.way(leaf)
-        return run(self.subject, (*way, Stop()), fault=None, staged=True) if not way else (
-            self._cut(leaf)
-        )
+    def passages(self, *, staged: bool) -> tuple[Passage, ...]:
+        """The spots that a good run comes by; looked up once."""
+        if staged not in self._passages:
+            self._passages[staged] = run(self.subject, self.happy, staged=staged).passages
+        return self._passages[staged]
 
-    def _cut(self, leaf: str) -> Outcome:
-        from attrs import evolve
-
-        whole = run(self.subject, (*self.way(leaf), *self.rest(leaf)), staged=True)
-        inside = [
-            number
-            for number, passage in enumerate(whole.passages)
-            if passage.spot == Spot("enter", leaf, self._rows(leaf))
-        ]
-        return evolve(whole, passages=whole.passages[: inside[0] + 1])
+    @cached_property
+    def _passages(self) -> dict[bool, tuple[Passage, ...]]:
+        return {}
 
     # -- what holds for every run ---------------------------------------------
 
-    def _expect(
-        self, outcome: Outcome, plan: Sequence[Item], *codes: int, why: str = ""
-    ) -> None:
+    def _expect(self, outcome: Outcome, plan: Sequence[Item], *codes: int, why: str = "") -> None:
         if outcome.exit_code not in codes:
             wanted = " or ".join(map(str, codes))
             said = f"{why}: " if why else ""
@@ -232,6 +232,23 @@ class RunChecks:
                 self._fail(plan, problem, outcome)
         self._hold_the_end(outcome, plan)
 
+    def hold_cause(self, outcome: Outcome, plan: Sequence[Item], failed: Passage | None) -> None:
+        """A run ends badly only if something happened to it, and well only if nothing had to.
+
+        Args:
+            outcome: how it ended.
+            plan: what happened.
+            failed: where an effect was to fail, if anywhere.
+        """
+        causes = [item for item in plan if not isinstance(item, Firing)]
+        calm = [item for item in causes if item != Expiry(None) and item != Outage(down=False)]
+        if outcome.exit_code != 0 and not calm and failed is None:
+            self._fail(plan, f"exit code {outcome.exit_code} for no reason", outcome)
+        raised = any(isinstance(item, Raise) for item in causes)
+        doomed = failed is not None and not failed.final
+        if outcome.exit_code == 0 and (raised or doomed):
+            self._fail(plan, "exit code 0 in spite of an error", outcome)
+
     def _hold_the_end(self, outcome: Outcome, plan: Sequence[Item]) -> None:
         """The final state absorbs every trigger."""
         for trigger in self.subject.model.triggers:
@@ -241,9 +258,7 @@ class RunChecks:
                 continue
             self._fail(plan, f"{trigger!r} was taken in {outcome.state!r}", outcome)
 
-    def _fail(
-        self, plan: Sequence[Item], problem: str, outcome: Outcome | None = None
-    ) -> None:
+    def _fail(self, plan: Sequence[Item], problem: str, outcome: Outcome | None = None) -> None:
         model = self.subject.model
         if outcome is not None:
             passed = [Passed(trigger, target) for trigger, _, target in outcome.steps]
@@ -251,7 +266,7 @@ class RunChecks:
             problem = f"{problem} (events: {', '.join(events) or 'none'})"
         else:
             passed = [Passed(str(item), "…") for item in plan]
-        raise LifecycleFailure(model.initial, passed, problem)
+        raise LifecycleFailure(model.initial, passed, problem, ended=True)
 
 
 def _code_at(passage: Passage, trouble: Trouble) -> int:
@@ -266,9 +281,3 @@ def _in_order(steps: Sequence[tuple[str, str, str]]) -> bool:
     phases = [PHASES.index(phase_of(target)) for _, _, target in steps]
     ends = [phase for phase in phases if PHASES[phase] in FINAL_PHASES]
     return phases == sorted(phases) and len(ends) == 1
-
-
-#: A check that takes nothing any more.
-Check = Callable[[], None]
-
-__all__ = ["INTERNAL", "Check", "RunChecks"]

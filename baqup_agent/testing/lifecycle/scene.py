@@ -18,6 +18,9 @@ from baqup_agent.testing.lifecycle.failure import LifecycleFailure, Passed
 from baqup_agent.testing.lifecycle.model import FINAL_PHASES, PHASES, Edge, Firing, phase_of
 from baqup_agent.testing.lifecycle.subject import Subject, Switchboard
 
+#: A failure is told by its message; the way through the kit to it tells nothing.
+__tracebackhide__ = True
+
 #: Effects that the kit hangs on every state's entry and exit, and actions on every trigger.
 EFFECTS_EACH = 2
 
@@ -91,10 +94,14 @@ class Scene:
             self.fire(firing)
         return self
 
-    def push(self, firing: Firing) -> None:
+    def push(self, firing: Firing, **payload: Any) -> None:
         """Fire a trigger and check nothing; whatever the machine raises comes through."""
         self._board.open = firing.open
-        self.machine.fire(firing.trigger)
+        self.machine.fire(firing.trigger, **payload)
+
+    def lend(self, index: int, guard: Callable[..., bool]) -> None:
+        """Let an author's own guard answer for its edge."""
+        self._board.own[index] = guard
 
     def expected(self, edge: Edge) -> list[Mark]:
         """Everything that has to be seen when ``edge`` is taken, in order."""

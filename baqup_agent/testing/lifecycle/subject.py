@@ -23,11 +23,13 @@ class Switchboard:
         open: the indices of the edges whose guards say yes.
         asked: the indices of those that were asked, in order.
         payloads: what each of them was called with.
+        own: guards of the author's that answer for their edges themselves.
     """
 
     open: frozenset[int] = frozenset()
     asked: list[int] = field(factory=list)
     payloads: list[dict[str, Any]] = field(factory=list)
+    own: dict[int, Callable[..., bool]] = field(factory=dict)
 
     def guard(self, index: int) -> Callable[..., bool]:
         """Return the guard that stands for the one of edge ``index``."""
@@ -35,6 +37,8 @@ class Switchboard:
         def answer(**payload: Any) -> bool:
             self.asked.append(index)
             self.payloads.append(payload)
+            if index in self.own:
+                return self.own[index](**payload)
             return index in self.open
 
         return answer

@@ -24,6 +24,7 @@ from baqup_agent.job.configuration import Configuration
 from baqup_agent.job.job import Job
 from baqup_agent.job.process import ChildProcesses
 from baqup_agent.job.progress import Progress
+from baqup_agent.job.triggers import Triggers
 from baqup_agent.observability.sink import NullLog
 from baqup_agent.security.secret import Secret
 from baqup_agent.staging.area import Staging
@@ -77,6 +78,7 @@ class Run:
             events=self.events,
             vitals=Vitals(),
             children=ChildProcesses(self.token, dict),
+            triggers=Triggers(),
         )
 
     def codes(self) -> dict[str, int]:

@@ -312,6 +312,42 @@ def test_a_file_that_is_replaced_is_left_out(jobs: Jobs, source: Path, what: str
     assert content(published) == {"steady": b"y"}
 
 
+@pytest.mark.parametrize(("kind", "call"), [("link", "readlink"), ("fifo", "stat")])
+def test_what_vanishes_while_it_is_looked_at_is_told(
+    jobs: Jobs, source: Path, kind: str, call: str
+) -> None:
+    """Links and special files that are gone when they are looked at are told, too."""
+    if kind == "link":
+        (source / "fickle").symlink_to("x")
+    else:
+        os.mkfifo(source / "fickle")
+    original = getattr(os, call)
+
+    def vanished(path: Any, *rest: Any, **more: Any) -> Any:
+        if path == b"fickle":
+            raise FileNotFoundError(2, "No such file or directory")
+        return original(path, *rest, **more)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, call, vanished)
+        jobs.snapshot(source)
+
+    assert jobs.last.codes() == {"FILE_VANISHED": 1}
+
+
+def test_a_sick_disk_under_a_link_ends_the_job(jobs: Jobs, source: Path) -> None:
+    """An I/O error while a link is read is no matter of that link."""
+    (source / "link").symlink_to("x")
+
+    def broken(*_: Any, **__: Any) -> str:
+        raise OSError(5, "Input/output error")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "readlink", broken)
+        with pytest.raises(IOFailure, match=r"directory '\.' of the source cannot be read"):
+            jobs.snapshot(source)
+
+
 def test_a_directory_that_vanishes_is_told(jobs: Jobs, source: Path) -> None:
     """A directory that is gone before it is entered is left out."""
     (source / "fickle").mkdir()

@@ -62,7 +62,9 @@ class Agent:
     @classmethod
     def _check_lifecycle(cls) -> None:
         from baqup_agent.job.triggers import check_declared
+        from baqup_agent.lifecycle.proof import require_proof
 
+        require_proof(cls.lifecycle, cls.name)
         for role in cls.roles():
             check_declared(getattr(cls, role.value), cls.lifecycle)
 

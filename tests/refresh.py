@@ -6,10 +6,29 @@ import re
 from pathlib import Path
 
 from baqup_agent import CONTRACT
-from baqup_agent.lifecycle.mermaid import mermaid
+from baqup_agent.agents.fs import FsAgent
+from baqup_agent.lifecycle.diagrams import mermaid, svg
 from baqup_agent.lifecycle.tables import states_table, transitions_table
+from tests.lifecycle.rich_example import RICH_EXAMPLE
 
 ROOT = Path(__file__).parents[1]
+
+#: The command that writes everything anew.
+COMMAND = "python -m tests.refresh"
+
+
+def diagrams() -> dict[str, str]:
+    """What each file of ``diagrams/`` must hold."""
+    drawn = {
+        "contract": ("The lifecycle of a baqup job", CONTRACT),
+        "agent-fs": (FsAgent.name, FsAgent.declared_lifecycle()),
+        "rich-example": ("A database, dumped table by table", RICH_EXAMPLE),
+    }
+    files = {}
+    for name, (title, lifecycle) in drawn.items():
+        files[f"{name}.mmd"] = mermaid(lifecycle, title)
+        files[f"{name}.svg"] = svg(lifecycle, title)
+    return files
 
 
 def refresh() -> None:
@@ -23,8 +42,8 @@ def refresh() -> None:
         block = f"<!-- {name}: generated -->\n{table}<!-- end -->"
         text = re.sub(rf"<!-- {name}: generated -->.*?<!-- end -->", block, text, flags=re.DOTALL)
     readme.write_text(text)
-    diagram = ROOT / "diagrams" / "contract.mmd"
-    diagram.write_text(mermaid(CONTRACT, "The lifecycle of a baqup job"))
+    for name, content in diagrams().items():
+        (ROOT / "diagrams" / name).write_text(content)
 
 
 if __name__ == "__main__":

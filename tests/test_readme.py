@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import re
 import sqlite3
-import sys
 from pathlib import Path
 
 import pytest
 
 from baqup_agent import CONTRACT
-from baqup_agent.lifecycle.mermaid import mermaid
 from baqup_agent.lifecycle.tables import states_table, transitions_table
 from tests.agent_process import AgentProcess
+from tests.refresh import COMMAND, diagrams
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -51,11 +50,17 @@ def test_the_tables_are_fresh(name: str, text: str) -> None:
     """Refresh them with `python -m tests.refresh`."""
     (shown,) = re.findall(rf"<!-- {name}: generated -->\n(.*?)<!-- end -->", README, re.DOTALL)
 
-    assert shown == text, f"stale; refresh with: {sys.executable} -m tests.refresh"
+    assert shown == text, f"stale; refresh with: {COMMAND}"
 
 
-def test_the_diagram_is_fresh() -> None:
-    """Refresh it with `python -m tests.refresh`."""
-    shown = (ROOT / "diagrams" / "contract.mmd").read_text()
+@pytest.mark.parametrize("name", sorted(diagrams()))
+def test_the_diagrams_are_fresh(name: str) -> None:
+    """Each is what the declarations say; refresh them with `python -m tests.refresh`."""
+    shown = (ROOT / "diagrams" / name).read_text()
 
-    assert shown == mermaid(CONTRACT, "The lifecycle of a baqup job")
+    assert shown == diagrams()[name], f"diagrams/{name} is stale; refresh with: {COMMAND}"
+
+
+def test_there_is_no_diagram_besides_the_generated_ones() -> None:
+    """A picture that nothing refreshes would go stale unseen."""
+    assert sorted(path.name for path in (ROOT / "diagrams").iterdir()) == sorted(diagrams())

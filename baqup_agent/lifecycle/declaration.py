@@ -224,6 +224,18 @@ class Lifecycle:
         """The leaves of a phase, in order; the phase itself where it is not refined."""
         return tuple(state for state in self.states if state.phase is phase)
 
+    def _repr_svg_(self) -> str:
+        """The picture that a notebook shows."""
+        from baqup_agent.lifecycle.diagrams.notebook import repr_svg
+
+        return repr_svg(self)
+
+    def _repr_html_(self) -> str:
+        """The same, to be scrolled where it is large."""
+        from baqup_agent.lifecycle.diagrams.notebook import repr_html
+
+        return repr_html(self)
+
 
 _INITIALIZING = AgentState.INITIALIZING
 _RUNNING = AgentState.RUNNING

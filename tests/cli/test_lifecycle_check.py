@@ -204,7 +204,7 @@ def test_a_stored_lifecycle_is_checked_too(check, tmp_path):
         ("no_such_module:Agent", "cannot be imported"),
         ("{agent}x", "did you mean 'Example'?"),
         ("{root}/missing.py:Agent", "cannot be read"),
-        ("{root}/missing.json", "not a file"),
+        ("{root}/missing.json", "cannot be read"),
     ],
 )
 def test_a_target_that_is_none_is_told_and_the_others_are_checked(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -70,7 +71,9 @@ def diagram_command(
     """Draw it and write it where it is wanted."""
     form = form or _form_of(output)
     if live is not None and (form != "text" or output is not None or trace is not None):
-        raise UsageError("--live re-draws text in the terminal; give no --format, --output, --trace")
+        raise UsageError(
+            "--live re-draws text in the terminal; give no --format, --output, --trace"
+        )
     found = find(target)
     try:
         if live is not None:
@@ -92,7 +95,7 @@ def _draw(target: Target, form: str, run: Overlay | None, output: Path | None) -
     if form == "png":
         write_bytes(png(dot(target.lifecycle, target.name, run)), output)
     elif form == "text":
-        colour = output is None and click.get_text_stream("stdout").isatty()
+        colour = output is None and sys.stdout.isatty()
         write_text(text(target.lifecycle, target.name, run, colour=colour), output)
     else:
         write_text(_TEXTS[form](target, run), output)

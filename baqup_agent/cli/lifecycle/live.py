@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -38,7 +39,9 @@ def follow(target: Target, path: Path) -> None:
         TraceError: it is no trace, or one of another lifecycle.
     """
     if not path.parent.is_dir():
-        raise UsageError(f"{printable(str(path.parent))!r} is no directory; give --live FILE in one")
+        raise UsageError(
+            f"{printable(str(path.parent))!r} is no directory; give --live FILE in one"
+        )
     try:
         _Follower(target, path).follow()
     except KeyboardInterrupt:
@@ -51,7 +54,7 @@ class _Follower:
     def __init__(self, target: Target, path: Path) -> None:
         self._target = target
         self._path = path
-        self._terminal = click.get_text_stream("stdout").isatty()
+        self._terminal = sys.stdout.isatty()
         self._seen: bytes | None = None
         self._drawn_s = 0.0
 

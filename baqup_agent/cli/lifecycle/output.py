@@ -35,7 +35,7 @@ def write_bytes(content: bytes, output: Path | None) -> None:
     elif sys.stdout.isatty():
         raise UsageError("a png cannot be shown in a terminal; give --output FILE")
     else:
-        click.get_binary_stream("stdout").write(content)
+        sys.stdout.buffer.write(content)
 
 
 def _write(content: bytes, output: Path) -> None:
@@ -43,6 +43,6 @@ def _write(content: bytes, output: Path) -> None:
         output.write_bytes(content)
     except OSError as error:
         raise OutputError(
-            f"{printable(str(output))!r} cannot be written: {error.strerror}; give --output FILE in "
-            "a directory that you may write to"
+            f"{printable(str(output))!r} cannot be written: {error.strerror}; give "
+            "--output FILE in a directory that you may write to"
         ) from error

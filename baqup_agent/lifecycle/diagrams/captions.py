@@ -6,6 +6,9 @@ from collections.abc import Iterable
 
 from baqup_agent.lifecycle.declaration import Guard, State, Transition
 
+#: Stands before a number of times.
+TIMES = "\u00d7"
+
 _MINUTE_S = 60
 _HOUR_MIN = 60
 
@@ -29,7 +32,10 @@ def guard_name(guard: Guard | None) -> str:
     """``[name]`` of a guard's function, ``[guarded]`` where it has none, or nothing."""
     if guard is None:
         return ""
-    name = getattr(guard, "__name__", "")
+    partial = getattr(guard, "func", None)
+    # A guard of a stored lifecycle is named by a reference to its function.
+    stored = str(getattr(guard, "reference", "")).replace(":", ".").rpartition(".")[2]
+    name = getattr(guard, "__name__", "") or getattr(partial, "__name__", "") or stored
     return f"[{name}]" if name.isidentifier() else "[guarded]"
 
 

@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Iterator
 
 from baqup_agent.lifecycle.declaration import Lifecycle
-from baqup_agent.lifecycle.diagrams.captions import facts, short_name, trigger_text
+from baqup_agent.lifecycle.diagrams.captions import TIMES, facts, short_name, trigger_text
 from baqup_agent.lifecycle.diagrams.colours import EDGE, FILL, INK, STROKE
 from baqup_agent.lifecycle.diagrams.nesting import Arrow, Node, Picture, picture
 from baqup_agent.lifecycle.diagrams.overlay import Mark, Overlay
@@ -129,7 +129,7 @@ class _Writer:
         if arrow.failing and self._run is not None:
             label = f"{label}: {self._run.failure_text}".rstrip(": ")
         elif taken > 1:
-            label = f"{label} ×{taken}"
+            label = f"{label} {TIMES}{taken}"
         width = "1" if mark is Mark.UNTOUCHED else "2.5"
         colour = EDGE[mark] if self._run else INK
         look = {"label": label, "color": colour, "fontcolor": colour, "penwidth": width}

@@ -88,6 +88,6 @@ def breaks(starts: Sequence[float], crossings: Sequence[int], width: float) -> l
         if not able:
             break
         found.append(
-            min(able, key=lambda i: abs(starts[i] - ideal) + _ARROW_COST * (crossings[i] - 1))  # noqa: B023
+            min(able, key=lambda i: abs(starts[i] - ideal) + _ARROW_COST * (crossings[i] - 1))
         )
     return found

@@ -6,7 +6,7 @@ import textwrap
 import unicodedata
 
 _NARROW = frozenset("iljtfrI.,:;'|!()[] /-")
-_WIDE = frozenset("mwMW@%–—→↺")
+_WIDE = frozenset("mwMW@%\u2013\u2014→↺")
 
 
 def text_width(text: str, size: float, *, bold: bool = False) -> float:

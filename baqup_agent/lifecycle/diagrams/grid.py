@@ -1,4 +1,4 @@
-"""Layers as columns of the picture: where each item stands, and how arrows go from one to another."""
+"""Layers as columns of the picture: where each item stands, and how arrows go between them."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Grid:
         links: the ways of the arrows through the layers.
     """
 
-    def __init__(  # noqa: PLR0913  all of a level
+    def __init__(
         self,
         layers: Sequence[Sequence[str]],
         along: Mapping[str, float],
@@ -114,7 +114,7 @@ class Grid:
 
     def _breaks(self) -> list[int]:
         """The layers that begin a column: boxes do, their arrows' labels stand before."""
-        able = [i for i in range(0, len(self._layers), 2)]
+        able = range(0, len(self._layers), 2)
         starts, at = [], 0.0
         for i, thickness in enumerate(self._thickness):
             starts.append(at)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 
 from attrs import define, frozen
 
@@ -54,12 +55,12 @@ def backward(
         open_.update(name for name, _ in stack)
         while stack:
             name, targets = stack[-1]
-            target = next(targets, None)
-            if target is None:
+            following_one = next(targets, None)
+            if following_one is None:
                 stack.pop()
                 open_.discard(name)
                 done.add(name)
-            elif target in open_:
+            elif (target := following_one) in open_:
                 found.add((name, target))
             elif target not in done:
                 open_.add(target)
@@ -245,9 +246,7 @@ def placed(
     middle: dict[str, float] = {}
     distances = []
     for layer in layers:
-        between = [
-            (across[a] + across[b]) / 2 + gap for a, b in zip(layer, layer[1:], strict=False)
-        ]
+        between = [(across[a] + across[b]) / 2 + gap for a, b in pairwise(layer)]
         distances.append(between)
         middle.update(zip(layer, spread([(0.0, 1.0)] * len(layer), between), strict=True))
     up, down = _neighbours(ties)

@@ -13,13 +13,14 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
-from attrs import define, evolve, field, frozen
+from attrs import define, evolve, field
 
 from baqup_agent.lifecycle.diagrams.folding import Point
 from baqup_agent.lifecycle.diagrams.grid import Grid
 from baqup_agent.lifecycle.diagrams.layers import Tie, backward, ordered, placed, ranks, spread
 from baqup_agent.lifecycle.diagrams.measures import Measures, Size
 from baqup_agent.lifecycle.diagrams.nesting import Node, Picture, is_within
+from baqup_agent.lifecycle.diagrams.scene import PlacedBox, PlacedLabel, Scene
 from baqup_agent.lifecycle.diagrams.strands import Strand
 
 #: Between neighbours in a layer, px.
@@ -38,62 +39,6 @@ MARKER = 12.0
 _BEND = 10.0
 
 _MARKER = "*"
-
-
-@frozen
-class PlacedBox:
-    """A box with its upper left corner and size: along, across."""
-
-    node: Node
-    at: Point
-    size: Point
-
-
-@frozen
-class PlacedLabel:
-    """A strand's label with its middle."""
-
-    strand: Strand
-    middle: Point
-
-
-@frozen
-class Scene:
-    """A laid out picture, or the inside of a box.
-
-    Attributes:
-        size: along and across, px.
-        boxes: outer before inner.
-        markers: middles of the markers of what is entered first.
-        ways: for each strand, and None for a marker's arrow, the points of its way.
-        labels: the strands' labels.
-        ports: where strands cross the border, across.
-        entry: where the marker stands across; None without one.
-    """
-
-    size: Point
-    boxes: tuple[PlacedBox, ...] = ()
-    markers: tuple[Point, ...] = ()
-    ways: tuple[tuple[Strand | None, tuple[Point, ...]], ...] = ()
-    labels: tuple[PlacedLabel, ...] = ()
-    ports: dict[Strand, float] = field(factory=dict)
-    entry: float | None = None
-
-    def moved(self, along: float, across: float) -> Scene:
-        """The same, elsewhere."""
-
-        def move(point: Point) -> Point:
-            return point[0] + along, point[1] + across
-
-        return evolve(
-            self,
-            boxes=tuple(evolve(box, at=move(box.at)) for box in self.boxes),
-            markers=tuple(map(move, self.markers)),
-            ways=tuple((strand, tuple(map(move, way))) for strand, way in self.ways),
-            labels=tuple(evolve(label, middle=move(label.middle)) for label in self.labels),
-            ports={strand: place + across for strand, place in self.ports.items()},
-            entry=None if self.entry is None else self.entry + across,
-        )
 
 
 def layout(drawn: Picture, strands: Sequence[Strand], measures: Measures) -> Scene:
@@ -433,9 +378,7 @@ def _to_border(inside: Scene, ports: dict[Strand, bool]) -> Scene:
             continue
         border = inside.size[0] if ports[strand] else 0.0
         end = (border, inside.ports[strand])
-        first_is_port = abs(way[0][1] - end[1]) < 1e-6 and _outer(
-            way[0], way[-1], far=ports[strand]
-        )
+        first_is_port = _outer(way[0], way[-1], far=ports[strand])
         ways.append((strand, (end, *way) if first_is_port else (*way, end)))
     return evolve(inside, ways=tuple(ways))
 

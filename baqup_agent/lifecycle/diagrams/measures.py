@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from attrs import frozen
 
 from baqup_agent.lifecycle.diagrams.captions import (
+    TIMES,
     deadline_lines,
     expected_text,
     policy_text,
@@ -92,7 +93,7 @@ class Measures:
         for arrow in self.drawn.arrows:
             if arrow.stays and arrow.source == node.name:
                 taken = arrow.taken(self.run)
-                count = f" ×{taken}" if taken > 1 else ""
+                count = f" {TIMES}{taken}" if taken > 1 else ""
                 text = f"↺ {trigger_text(arrow.edges[0])}{count}"
                 lines.append(Written(text, "edge", mark_of(arrow, self.run)))
         stay = self.run.stay_text(node.name) if self.run else ""

@@ -11,12 +11,19 @@ import re
 from collections.abc import Iterator
 
 from baqup_agent.lifecycle.declaration import Lifecycle, State
-from baqup_agent.lifecycle.diagrams.captions import expected_text, facts, printable, short_name, trigger_text
+from baqup_agent.lifecycle.diagrams.captions import (
+    TIMES,
+    expected_text,
+    facts,
+    printable,
+    short_name,
+    trigger_text,
+)
 from baqup_agent.lifecycle.diagrams.nesting import Arrow, Node, Picture, picture
 from baqup_agent.lifecycle.diagrams.overlay import Mark, Overlay
 
 #: What Mermaid reads as syntax, in or around a label.
-_SPECIAL = re.compile(r"[^\w .,()\[\]/×✓✗→–…-]|--+")
+_SPECIAL = re.compile(r"[^\w .,()\[\]/\u00d7✓✗→…-]|--+")
 
 _CLASSES = {
     Mark.VISITED: "fill:#e3f4ec,stroke:#1f7a54,color:#12352a",
@@ -46,7 +53,7 @@ class _Writer:
 
     def lines(self, title: str) -> Iterator[str]:
         told = [title] if self._run is None else [title, self._run.ending, *self._run.notes]
-        yield from ("---", f"title: {_yaml(' – '.join(told))}", "---", "stateDiagram-v2")
+        yield from ("---", f"title: {_yaml('; '.join(told))}", "---", "stateDiagram-v2")
         for root in self._drawn.roots:
             yield from self._node(root, "    ")
         yield f"    [*] --> {self._ids[self._drawn.initial]}"
@@ -78,9 +85,9 @@ class _Writer:
         label = trigger_text(arrow.edges[0])
         taken = arrow.taken(self._run)
         if arrow.failing and self._run is not None:
-            label = f"✗ {label} – {self._run.failure_text}".rstrip(" –")
+            label = f"✗ {label}: {self._run.failure_text}".rstrip(": ")
         elif taken:
-            label = f"✓ {label}" if taken == 1 else f"✓ {label} ×{taken}"
+            label = f"✓ {label}" if taken == 1 else f"✓ {label} {TIMES}{taken}"
         source, target = self._ids[arrow.source], self._ids[arrow.target]
         return f"{source} --> {target}: {escaped(label)}"
 
@@ -101,7 +108,7 @@ def _heading(state: State) -> str:
         parts.append(f"{state.deadline} else exit {int(state.deadline.exit_code)}")
     if state.on_signal is not None:
         parts.append(f"signal: {state.on_signal}")
-    return " – ".join(part for part in (*parts, expected_text(state)) if part)
+    return ", ".join(part for part in (*parts, expected_text(state)) if part)
 
 
 def escaped(text: str) -> str:

@@ -13,7 +13,7 @@ The edge by which a run failed is always drawn from its own leaf.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 
 from attrs import frozen
 
@@ -121,6 +121,11 @@ def picture(lifecycle: Lifecycle, run: Overlay | None = None) -> Picture:
     return _Builder(lifecycle, run).build()
 
 
+def _identity(guard: Guard | None) -> object:
+    """What tells guards apart; one that cannot be hashed is only equal to itself."""
+    return guard if guard is None or isinstance(guard, Hashable) else id(guard)
+
+
 class _Builder:
     """Collects boxes and arrows of one lifecycle."""
 
@@ -172,17 +177,18 @@ class _Builder:
         return next((box for box in boxes if box not in around), target)
 
     def _arrows(self) -> Iterator[Arrow]:
-        groups: dict[tuple[str, str, Guard | None], dict[str, Transition]] = {}
+        groups: dict[tuple[str, str, object], dict[str, Transition]] = {}
         for edge in self._lifecycle.transitions:
             # A second edge of the same trigger, target and guard would never be tried.
-            key = (edge.trigger, edge.target, edge.guard)
+            key = (edge.trigger, edge.target, _identity(edge.guard))
             groups.setdefault(key, {}).setdefault(edge.source, edge)
-        drawn: set[tuple[str, str, str, Guard | None]] = set()
+        drawn: set[tuple[str, str, str, object]] = set()
         for edge in self._lifecycle.transitions:
-            group = groups[edge.trigger, edge.target, edge.guard]
+            guard = _identity(edge.guard)
+            group = groups[edge.trigger, edge.target, guard]
             source = self._whole(edge, group)
-            if (source, edge.trigger, edge.target, edge.guard) not in drawn:
-                drawn.add((source, edge.trigger, edge.target, edge.guard))
+            if (source, edge.trigger, edge.target, guard) not in drawn:
+                drawn.add((source, edge.trigger, edge.target, guard))
                 yield from self._drawn(edge, source, group)
 
     def _whole(self, edge: Transition, group: dict[str, Transition]) -> str:

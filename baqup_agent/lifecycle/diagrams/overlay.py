@@ -11,7 +11,7 @@ from attrs import field, frozen
 from baqup_agent.contract import AgentState
 from baqup_agent.lifecycle.declaration import Lifecycle, Transition
 from baqup_agent.lifecycle.diagrams.captions import duration_text, printable
-from baqup_agent.lifecycle.diagrams.trace import Trace, TraceError, TracedStep
+from baqup_agent.lifecycle.diagrams.trace import Trace, TracedStep, TraceError
 
 #: An edge by its names: source, trigger, target.
 EdgeKey = tuple[str, str, str]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from attrs import field, frozen
 
-from baqup_agent.lifecycle.diagrams.captions import trigger_text
+from baqup_agent.lifecycle.diagrams.captions import TIMES, trigger_text
 from baqup_agent.lifecycle.diagrams.nesting import Arrow, Picture
 from baqup_agent.lifecycle.diagrams.overlay import Mark, Overlay
 
@@ -36,7 +36,7 @@ def label_of(arrow: Arrow, run: Overlay | None) -> tuple[str, ...]:
     if arrow.failing and run is not None:
         return (text, run.failure_text) if run.failure_text else (text,)
     taken = arrow.taken(run)
-    return (f"{text} ×{taken}",) if taken > 1 else (text,)
+    return (f"{text} {TIMES}{taken}",) if taken > 1 else (text,)
 
 
 def mark_of(arrow: Arrow, run: Overlay | None) -> Mark:

@@ -7,7 +7,13 @@ import unicodedata
 from collections.abc import Iterator
 
 from baqup_agent.lifecycle.declaration import Lifecycle
-from baqup_agent.lifecycle.diagrams.captions import facts, printable, short_name, trigger_text
+from baqup_agent.lifecycle.diagrams.captions import (
+    TIMES,
+    facts,
+    printable,
+    short_name,
+    trigger_text,
+)
 from baqup_agent.lifecycle.diagrams.nesting import Arrow, Node, Picture, picture
 from baqup_agent.lifecycle.diagrams.overlay import Mark, Overlay
 
@@ -91,7 +97,7 @@ class _Writer:
         head = f"{trigger_text(arrow.edges[0])} "
         tail = "↺" if arrow.stays else f"──▶ {self._target(arrow)}"
         if taken > 1:
-            tail += f" ×{taken}"
+            tail += f" {TIMES}{taken}"
         if arrow.failing and self._run is not None and self._run.failure_text:
             tail += f"  {self._run.failure_text}"
         sign = _SIGNS[mark] or "  "

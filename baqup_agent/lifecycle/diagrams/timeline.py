@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator
-from html import escape
 
 from attrs import frozen
 
 from baqup_agent.contract import AgentState
 from baqup_agent.lifecycle.diagrams.captions import duration_text, printable
-from baqup_agent.lifecycle.diagrams.colours import FONTS, INK, PAPER, SOFT, STROKE
+from baqup_agent.lifecycle.diagrams.colours import INK, SOFT, STROKE
+from baqup_agent.lifecycle.diagrams.elements import line_of_text, opening
 from baqup_agent.lifecycle.diagrams.fonts import text_width
 from baqup_agent.lifecycle.diagrams.overlay import Mark
 from baqup_agent.lifecycle.diagrams.text import columns
@@ -182,16 +182,11 @@ def _svg_lines(line: Timeline) -> Iterator[str]:
     width = max(left + _AXIS + 150, *(text_width(head, 12) + 48 for head in heads))
     width = max(width, text_width(line.heading, 16, bold=True) + 48)
     bottom = top + _ROW * len(line.rows)
-    yield (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{bottom + 30:.0f}" '
-        f'viewBox="0 0 {width:.0f} {bottom + 30:.0f}" role="img" font-family="{FONTS}">'
-    )
-    yield f"<title>{escape(line.heading)}</title>"
-    yield f'<rect width="100%" height="100%" fill="{PAPER}"/>'
-    yield _words(24, 34, line.heading, 16, INK, bold=True)
+    yield from opening(width, bottom + 30, line.heading)
+    yield line_of_text(24, 34, line.heading, 16, INK, bold=True)
     for i, head in enumerate(heads):
         colour = STROKE[Mark.FAILED] if line.failed and i == 0 else SOFT
-        yield _words(24, 56 + 18 * i, head, 12, colour)
+        yield line_of_text(24, 56 + 18 * i, head, 12, colour)
     yield from _axis(line, left, top, bottom)
     for i, row in enumerate(line.rows):
         yield from _bars(line, row, left, top + _ROW * i)
@@ -212,7 +207,7 @@ def _axis(line: Timeline, left: float, top: float, bottom: float) -> Iterator[st
         x = left + (_AXIS * i * step / total if total else 0.0)
         yield f'<path d="M{x:.1f} {top - 4:.1f}V{bottom:.1f}" stroke="#d7dee6"/>'
         label = _tick(i * step)
-        yield _words(x, bottom + 16, label, 10.5, SOFT, anchor="middle")
+        yield line_of_text(x, bottom + 16, label, 10.5, SOFT, anchor="middle")
 
 
 def _tick(seconds: float) -> str:
@@ -223,7 +218,7 @@ def _tick(seconds: float) -> str:
 
 def _bars(line: Timeline, row: Row, left: float, top: float) -> Iterator[str]:
     middle = top + _ROW / 2
-    yield _words(left - 12, middle + 4, printable(row.leaf), 12, INK, anchor="end")
+    yield line_of_text(left - 12, middle + 4, printable(row.leaf), 12, INK, anchor="end")
     phase = row.leaf.partition(".")[0]
     colour = _PHASE_COLOURS.get(phase, SOFT)
     if line.failed and line.trace.steps and row.leaf == line.trace.steps[-1].source:
@@ -238,7 +233,7 @@ def _bars(line: Timeline, row: Row, left: float, top: float) -> Iterator[str]:
         )
     visits = f" in {len(row.stays)} visits" if len(row.stays) > 1 else ""
     time = f"{duration_text(row.total_s)}{visits}"
-    yield _words(left + _AXIS + 10, middle + 4, time, 11, INK)
+    yield line_of_text(left + _AXIS + 10, middle + 4, time, 11, INK)
 
 
 def _merged(row: Row, gap_s: float) -> Iterator[tuple[float, float]]:
@@ -250,20 +245,3 @@ def _merged(row: Row, gap_s: float) -> Iterator[tuple[float, float]]:
             start = next_start
         end = next_end
     yield start, end
-
-
-def _words(  # noqa: PLR0913  an SVG element's attributes
-    x: float,
-    y: float,
-    words: str,
-    size: float,
-    colour: str,
-    *,
-    bold: bool = False,
-    anchor: str = "start",
-) -> str:
-    weight = ' font-weight="600"' if bold else ""
-    return (
-        f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size:g}" fill="{colour}"{weight} '
-        f'text-anchor="{anchor}">{escape(words)}</text>'
-    )

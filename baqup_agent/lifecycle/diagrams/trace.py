@@ -204,7 +204,7 @@ class _Reader:
         assert self._begin is not None  # noqa: S101  the caller's promise
         state = self._steps[-1].target if self._steps else self._begin["initial"]
         if self._end is not None:
-            raise self._error(number, f"a step after the run's end; the file is damaged from here")
+            raise self._error(number, "a step after the run's end; the file is damaged from here")
         if step.source != state:
             raise self._error(
                 number,
@@ -255,9 +255,9 @@ class _Reader:
         return value
 
     def _time(self, number: int, record: dict[str, Any]) -> float:
-        value = record.get("monotonic_s")
-        number_like = isinstance(value, int | float) and not isinstance(value, bool)
-        if not number_like or not math.isfinite(value):
+        value: Any = record.get("monotonic_s")
+        seconds = isinstance(value, int | float) and not isinstance(value, bool)
+        if not seconds or not math.isfinite(value):
             raise self._error(number, f"'monotonic_s' must be seconds, not {_shown(value)}")
         if value < self._now_s:
             raise self._error(

@@ -37,6 +37,14 @@ __tracebackhide__ = True
 
 _NUMBERS = count(1)
 
+#: What hypothesis would warn of, and what only says something about speed here.
+_NO_MATTER = (
+    HealthCheck.too_slow,
+    HealthCheck.data_too_large,
+    HealthCheck.filter_too_much,
+    HealthCheck.large_base_example,
+)
+
 #: Most guarded edges of a trigger whose answers are drawn one by one.
 _POSITIONS = st.none() | st.integers(0, 40)
 
@@ -52,7 +60,7 @@ def search(examples: int, steps: int = 20) -> settings:
         print_blob=False,
         report_multiple_bugs=False,
         verbosity=Verbosity.quiet,
-        suppress_health_check=list(HealthCheck),
+        suppress_health_check=_NO_MATTER,
     )
 
 

@@ -76,7 +76,7 @@ class RunChecks:
 
     def by_way_of(self, leaf: str, *events: Item) -> tuple[Item, ...]:
         """The plan of a run that ends well, with events in one leaf of it."""
-        return self.by_way_of(leaf, *events)
+        return (*self.way(leaf), *events, *self.rest(leaf))
 
     def trouble(self, leaf: str, trouble: Trouble) -> None:
         """An error in a leaf ends the run in ``failed`` with the code of the contract's table."""

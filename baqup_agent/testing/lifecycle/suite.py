@@ -18,7 +18,7 @@ from baqup_agent.testing.lifecycle.runs import RunChecks
 from baqup_agent.testing.lifecycle.subject import MachineFactory, Subject
 
 #: Most pairs that become a test each; beyond, the pairs of a leaf share one.
-MOST_SINGLE_PAIRS = 600
+MOST_SINGLE_PAIRS = 400
 
 #: Most sequences that suffixes may add up to, where their length is not asked for.
 MOST_SEQUENCES = 2000

@@ -16,6 +16,7 @@ PROGRAM = "baqup-agent"
 _COMMANDS = {
     "run": ("baqup_agent.cli.run_command:run_command", "Run one job of an agent and judge it."),
     "verify": ("baqup_agent.cli.verify_command:verify_command", "Check published directories."),
+    "lifecycle": ("baqup_agent.cli.lifecycle.group:lifecycle_group", "Draw and prove lifecycles."),
     "explain": ("baqup_agent.cli.explain_command:explain_command", "Tell what a code means."),
 }
 

@@ -147,9 +147,10 @@ class Driver:
 
     def _fire_for_the_work(self, event: Fire) -> None:
         custom = self.machine.lifecycle.custom_triggers
+        if event.trigger not in custom:  # the contract's own are not the author's to fire
+            event.answer.put(IllegalTransition(self.machine.state, event.trigger, custom, custom))
+            return
         try:
-            if event.trigger not in custom:  # the contract's own are not the author's to fire
-                raise IllegalTransition(self.machine.state, event.trigger, custom, custom)
             self.machine.fire(event.trigger, **event.payload)
         except IllegalTransition as error:
             event.answer.put(error)  # nothing has changed: the author's code may go on

@@ -1,4 +1,4 @@
-"""The run's transitions as JSON Lines, complete up to the last instant (``BAQUP_AGENT_TRACE_FILE``).
+"""The run's transitions as JSON Lines, complete up to the last instant.
 
 Each line is handed to the kernel as it happens, so that a SIGKILL takes nothing with it.
 """
@@ -45,11 +45,12 @@ class Trace:
             return
         line = json.dumps({"type": kind, **members}, separators=(",", ":")).encode() + b"\n"
         try:
-            if os.write(self._fd, line) < len(line):
-                raise OSError(0, "short write")
+            reason = None if os.write(self._fd, line) == len(line) else "the disk is full"
         except OSError as error:
+            reason = error.strerror
+        if reason is not None:
             self.close()
-            self._log.warn("the trace ends here", reason=error.strerror)
+            self._log.warn("the trace ends here", reason=reason)
 
     def close(self) -> None:
         """Write no more; harmless when repeated."""

@@ -196,12 +196,12 @@ def main(rounds: int) -> None:
     for name, row in taken.items():
         per = statistics.median(row) / (_BATCH * len(_WAY)) * 1e6
         against = f"   ours is {ratio(taken['ours'], row):.2f} of it" if name != "ours" else ""
-        print(f"{name:34s} {per:8.2f} µs per transition{against}")  # noqa: T201  the figures are what is asked for
+        print(f"{name:34s} {per:8.2f} µs per transition{against}")
     if rival is None:
-        print("python-statemachine                not installed")  # noqa: T201  the figures are what is asked for
+        print("python-statemachine                not installed")
     for leaves in (5, 20, 100):
         row = compare({"ring": lambda leaves=leaves: round_the_ring(leaves)}, rounds)["ring"]
-        print(f"{leaves:3d} leaves {statistics.median(row) / _LAPS * 1e6:8.2f} µs per transition")  # noqa: T201  the figures are what is asked for
+        print(f"{leaves:3d} leaves {statistics.median(row) / _LAPS * 1e6:8.2f} µs per transition")
 
 
 if __name__ == "__main__":

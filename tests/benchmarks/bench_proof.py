@@ -57,7 +57,7 @@ def broken(declared: Lifecycle) -> Lifecycle:
 
 def main() -> None:
     """Measure and print."""
-    print("  leaves    edges   refine ms    prove ms   broken ms")  # noqa: T201  a script's output
+    print("  leaves    edges   refine ms    prove ms   broken ms")
     for leaves in SIZES:
         begun = perf_counter()
         declared = lifecycle(leaves)
@@ -68,7 +68,7 @@ def main() -> None:
         broken_s = perf_counter() - begun
         figures = (refined_s, best_s(declared), broken_s)
         columns = " ".join(f"{seconds * 1000:11.2f}" for seconds in figures)
-        print(f"{leaves:8} {len(declared.transitions):8} {columns}")  # noqa: T201  likewise
+        print(f"{leaves:8} {len(declared.transitions):8} {columns}")
 
 
 if __name__ == "__main__":

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from baqup_agent.bus.messages import Heartbeat
 from baqup_agent.bus.pending import PendingMessages
 from tests.bus.samples import event, heartbeat, progress, stamp, status

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-# ruff: noqa: T201  an agent that speaks the contract by hand prints its log lines
+
 """An agent that knows nothing of the SDK: it speaks the contract by hand, or breaks it on purpose.
 
 Started like any agent, with the role as its argument; the variable BEHAVIOUR names the function

@@ -249,6 +249,28 @@ def test_a_stop_that_was_asked_for_before_the_start_is_not_lost(tmp_path):
     assert (report.exit.code, report.exit.signal) in ((1, None), (None, signal.SIGTERM))
 
 
+def test_an_agent_that_takes_no_signal_from_us_is_waited_for(tmp_path, monkeypatch):
+    """It runs as another user, as behind sudo; the view says so."""
+    stop, gate = StopRequests(), tmp_path / "gate"
+
+    def refuse(process, number):
+        raise PermissionError(1, "Operation not permitted")
+
+    class OpensGate(Recorder):
+        def notice(self, text):
+            super().notice(text)
+            gate.touch()
+
+    monkeypatch.setattr("baqup_agent.controller.launch.AgentProcess.send", refuse)
+    recorder = OpensGate(lambda message: stop.request("SIGINT") if not gate.exists() else None)
+    variables = {"GATE": str(gate)}
+    behaviour = "talkative_until_gate"
+    report = run(behaviour, tmp_path / "out", recorder, stop=stop, variables=variables)
+
+    assert report.verdict.outcome is Outcome.SUCCESS
+    assert "another user" in recorder.notices[0]
+
+
 def test_a_watcher_that_fails_leaves_no_agent_behind(tmp_path):
     """An error in the view ends the agent properly before it is raised."""
 

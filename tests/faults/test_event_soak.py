@@ -203,4 +203,4 @@ def test_a_storm_of_events_loses_none_and_doubles_none(
     assert all(one.target == other.source for one, other in pairwise(steps))
     with capsys.disabled():
         total = sum(len(each.requests) + each.stops + len(each.limits) for each in throwers)
-        print(f"\n  {total} events and {sent} signals, {len(steps)} steps, none lost", end="")  # noqa: T201  the figure belongs into the log of CI
+        print(f"\n  {total} events and {sent} signals, {len(steps)} steps, none lost", end="")

@@ -44,6 +44,7 @@ DEEP = refine(
             Transition("dumped", "dumping", "compressing"),
             Transition("again", "compressing", "dumping", guard=effects.enough),
             Transition("again", "compressing", "compressing", description="too little"),
+            Transition("complete", "compressing", "completing"),
         ],
     ),
     "running.dumping",

@@ -6,8 +6,8 @@ from itertools import product
 
 import pytest
 
-from baqup_agent.lifecycle.declaration import CONTRACT, Deadline, Lifecycle
 from baqup_agent.contract import ExitCode
+from baqup_agent.lifecycle.declaration import CONTRACT, Deadline, Lifecycle
 from baqup_agent.lifecycle.history import Step
 from baqup_agent.lifecycle.illegal import IllegalTransition
 from baqup_agent.lifecycle.machine import Machine

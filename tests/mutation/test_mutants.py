@@ -15,7 +15,7 @@ BOTH = pytest.mark.parametrize("name", LIFECYCLES)
 
 def all_caught(score: Score, capsys: pytest.CaptureFixture[str], *, least: int) -> None:
     with capsys.disabled():
-        print(f"\n  {score}", end="")  # noqa: T201  the figure belongs into the log of CI
+        print(f"\n  {score}", end="")
     assert score.survivors == ()
     assert score.total >= least
 

@@ -73,10 +73,10 @@ def test_any_record_is_one_line_that_reads_back(message: str, context: dict) -> 
     assert json.loads(text)["context"] == names
 
 
-@pytest.mark.parametrize("format", ["text", "logfmt"])
-def test_text_and_logfmt_are_one_line_too(format: str) -> None:
+@pytest.mark.parametrize("form", ["text", "logfmt"])
+def test_text_and_logfmt_are_one_line_too(form: str) -> None:
     """They hold the level, the message and the context."""
-    scene = Scene(format=format)
+    scene = Scene(format=form)
 
     scene.logger.warn("two\nlines", path="/a b", count=2)
 

@@ -77,35 +77,42 @@ class LeafyAgent(Agent):
         with job.staging.artifact("data") as out:
             out.write(b"x")
         if act == "linger":
-            job.log.info("act begun")
-            while True:
-                job.cancellation.sleep(0.01)
+            linger(job)
         if act == "illegal":
-            try:
-                job.lifecycle.sealed()
-            except IllegalTransition as error:
-                job.log.info(str(error))
-            try:
-                job.lifecycle.dumped(rows=0)
-            except RefusedTransition as error:
-                job.log.info(str(error))
+            try_what_is_illegal(job)
         if act == "stay":
             return
         job.lifecycle.dumped(rows=3)
         if act == "wait-in-sealing":
-            job.log.info("act begun")
-            while not job.config["BAQUP_SOURCE_PATH"].exists():
-                time.sleep(0.005)
+            wait(job)
         job.lifecycle.sealed()
         if act == "wait-in-resting":
-            job.log.info("act begun")
-            while not job.config["BAQUP_SOURCE_PATH"].exists():
-                time.sleep(0.005)
+            wait(job)
         if act == "loop":
             job.lifecycle.rested()
             job.lifecycle.dumped(rows=1)
         if act == "contract":
             job.lifecycle.fail()
+
+
+def linger(job: Job[Dump]) -> None:
+    job.log.info("act begun")
+    while True:
+        job.cancellation.sleep(0.01)
+
+
+def wait(job: Job[Dump]) -> None:
+    job.log.info("act begun")
+    while not job.config["BAQUP_SOURCE_PATH"].exists():
+        time.sleep(0.005)
+
+
+def try_what_is_illegal(job: Job[Dump]) -> None:
+    for ask in (job.lifecycle.sealed, lambda: job.lifecycle.dumped(rows=0)):
+        try:
+            ask()
+        except (IllegalTransition, RefusedTransition) as error:
+            job.log.info(str(error))
 
 
 if __name__ == "__main__":

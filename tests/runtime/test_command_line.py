@@ -52,7 +52,7 @@ def test_the_stop_grace_is_what_the_lifecycle_needs() -> None:
     """The longest live state that a stop signal lets finish, its overrun, and the last report."""
     completing = CONTRACT.state("completing").deadline
     assert completing is not None
-    assert STOP_GRACE_S == completing.seconds + CANCEL_GRACE_S + FAILURE_REPORT_S
+    assert completing.seconds + CANCEL_GRACE_S + FAILURE_REPORT_S == STOP_GRACE_S
     assert call("--info").stdout.find(f'"stop_grace_seconds": {STOP_GRACE_S}') > 0
 
 

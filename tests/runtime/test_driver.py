@@ -184,7 +184,8 @@ def test_an_expired_deadline_fails_with_the_states_error() -> None:
 
 
 LEAVES = refine(
-    CONTRACT, "running", initial="a", states=[State("a"), State("b", on_signal="finish"), State("c")],
+    CONTRACT, "running", initial="a",
+    states=[State("a"), State("b", on_signal="finish"), State("c")],
     transitions=[Transition("go", "a", "b"), Transition("on", "b", "c")],
 )  # fmt: skip
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from datetime import datetime
+from itertools import pairwise
 
 from baqup_agent.controller.embedded import EmbeddedServer
 from tests.runtime.conftest import Act
@@ -62,7 +63,7 @@ def test_beats_come_on_time_while_the_job_computes(
 
     beats = [message for message in listener.messages if message["type"] == "heartbeat"]
     times = [datetime.fromisoformat(beat["timestamp"]) for beat in beats]
-    gaps = [(b - a).total_seconds() for a, b in zip(times, times[1:], strict=False)]
+    gaps = [(b - a).total_seconds() for a, b in pairwise(times)]
     print(f"{len(beats)} beats, longest gap {max(gaps):.3f} s")
     assert len(beats) >= (60 if long else 6)
     assert max(gaps) < 1.5

@@ -89,5 +89,5 @@ def _agent(module: ModuleType, place: str, name: str) -> type[Agent]:
         if isinstance(value, type) and issubclass(value, Agent) and value.roles()
     ]
     close = get_close_matches(name, agents, n=1)
-    hint = f"did you mean {close[0]!r}?" if close else f"agents there: {', '.join(agents) or 'none'}"
+    hint = f"did you mean {close[0]!r}?" if close else f"it has {', '.join(agents) or 'none'}"
     raise UsageError(f"{place!r} has no agent {name!r}; {hint}")

@@ -96,8 +96,8 @@ class _Writer:
             return
         yield f"{indent}subgraph {_quoted(f'cluster_{node.name}')} {{"
         yield f'{indent}  graph [label={_label(lines)}, style="rounded", color="{STROKE[mark]}"];'
+        marker = f"initial of {node.name}"
         if node.first is not None:
-            marker = f"initial of {node.name}"
             yield (
                 f'{indent}  {_quoted(marker)} [shape=circle, label="", width=0.12, '
                 f'fillcolor="{INK}"];'

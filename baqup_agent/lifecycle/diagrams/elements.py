@@ -63,10 +63,10 @@ def circle(x: float, y: float, radius: float, fill: str) -> str:
 
 def opening(width: float, height: float, title: str) -> tuple[str, ...]:
     """The first lines of a document: its size, its title for readers, and the paper."""
-    size = f"{number(width)} {number(height)}"
+    wide, high = number(width), number(height)
+    extent = f'width="{wide}" height="{high}" viewBox="0 0 {wide} {high}"'
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{number(width)}" '
-        f'height="{number(height)}" viewBox="0 0 {size}" role="img" font-family="{FONTS}">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" {extent} role="img" font-family="{FONTS}">',
         f"<title>{escape(title)}</title>",
         f'<rect width="100%" height="100%" fill="{PAPER}"/>',
     )

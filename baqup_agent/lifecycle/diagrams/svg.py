@@ -32,7 +32,7 @@ from baqup_agent.lifecycle.diagrams.elements import (
 )
 from baqup_agent.lifecycle.diagrams.folding import Point
 from baqup_agent.lifecycle.diagrams.fonts import text_width
-from baqup_agent.lifecycle.diagrams.layout import MARKER, PlacedBox, PlacedLabel, Scene, layout
+from baqup_agent.lifecycle.diagrams.layout import MARKER, layout
 from baqup_agent.lifecycle.diagrams.legend import ROW, drawn_legend, legend_rows
 from baqup_agent.lifecycle.diagrams.measures import (
     FACT,
@@ -47,6 +47,7 @@ from baqup_agent.lifecycle.diagrams.measures import (
 )
 from baqup_agent.lifecycle.diagrams.nesting import picture
 from baqup_agent.lifecycle.diagrams.overlay import Mark, Overlay
+from baqup_agent.lifecycle.diagrams.scene import PlacedBox, PlacedLabel, Scene
 from baqup_agent.lifecycle.diagrams.strands import Strand, strands
 
 #: Around the picture, px.

@@ -93,7 +93,7 @@ class _Guess:
         """Return the plan of this reading; None if a target has no name that leads to it."""
         refinements = []
         for index, block in enumerate(self._lifted):
-            if any(self._is_hidden(index, edge) for edge in block):
+            if self._hides(index, block):
                 return None
             refinements.append(self.refinement(index, block))
         return Plan(refinements)
@@ -111,11 +111,11 @@ class _Guess:
         first = self._first.get(outer)
         return Refinement(outer, _local(first) if first else states[0].name, states, edges)
 
-    def _is_hidden(self, index: int, edge: Transition) -> bool:
+    def _hides(self, index: int, block: Iterable[Transition]) -> bool:
         """Whether a leaf of the refinement bears the very name of a target outside."""
         outer = self._outer[index]
         names = {_local(name) for name in self._children[outer]}
-        return edge.target in names and _parent(edge.target) != outer
+        return any(edge.target in names and _parent(edge.target) != outer for edge in block)
 
     def _states(self, outer: str) -> Iterator[State]:
         return (self._lifecycle.state(name) for name in self._children[outer])
@@ -251,7 +251,12 @@ def _by_phases(edge: Transition) -> tuple[str, str, str]:
 
 def _is_alike(edge: Transition, other: Transition) -> bool:
     """Whether two edges differ in their sources at most."""
-    return evolve(edge, source=other.source) == other
+    return (
+        edge.trigger == other.trigger
+        and edge.target == other.target
+        and edge.guard == other.guard
+        and edge.description == other.description
+    )
 
 
 def _children(lifecycle: Lifecycle) -> dict[str, list[str]]:

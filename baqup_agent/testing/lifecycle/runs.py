@@ -82,7 +82,9 @@ class RunChecks:
         """An error in a leaf ends the run in ``failed`` with the code of the contract's table."""
         plan = self.by_way_of(leaf)
         spot = Spot("enter", leaf, self._rows(leaf))
-        self._expect(run(self.subject, plan, fault=(spot, trouble.make)), plan, trouble.exit_code)
+        outcome = run(self.subject, plan, fault=(spot, trouble.make))
+        why = f"{trouble.name} raised on entering {leaf!r}"
+        self._expect(outcome, plan, trouble.exit_code, why=why)
         if phase_of(leaf) == "running":
             thrown = self.by_way_of(leaf, Raise(trouble.make, trouble.name))
             self._expect(run(self.subject, thrown), thrown, trouble.exit_code)

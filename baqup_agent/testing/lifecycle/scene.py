@@ -136,9 +136,9 @@ class Scene:
                                   self.leaf))  # fmt: skip
         raised = self._fired(firing, fault, hard=hard)
         self._compare_outcome(firing, before, edge, fault, raised)
+        self._compare_standing()
         self._compare_guards(firing, before)
         self._compare_marks(marks if fault is None else marks[: fault + 1])
-        self._compare_standing()
         if self._listener is not None:
             self._listener(before, firing.trigger, edge)
 

@@ -139,6 +139,12 @@ NESTED = {
         ("running.a", "x y: step x y, off y running.b.y"),
     ],
     "`fail` told by hand": [("completing", "a b: fail a failed, go a b, fail b failed")],
+    "stays of a refined leaf": [
+        ("running", "a b: again a a, go a b"),
+        ("running.a", "x y: step x y"),
+        ("running.b", "x y"),
+    ],
+    "a stay alone": [("initializing", "a: again a a"), ("initializing.a", "a b")],
     "stays": [("running", "a b: again a a, go a b"), ("running.a", "x y: step x y")],
 }
 
@@ -155,14 +161,23 @@ def test_common_refinements_are_stored_as_they_were_declared(steps: list) -> Non
     assert from_json(document) == lifecycle
 
 
-def test_a_lifecycle_whose_edges_are_gone_is_told_outright() -> None:
-    """Where an inner circle swallowed an exit without a trace, every transition is stored."""
-    lifecycle = refined(CONTRACT, "running", "a b: go a b, back b a")
+def test_what_no_refinement_tells_is_told_outright() -> None:
+    """Where the refinements cannot be found again, every transition is stored by full names."""
+    lifecycle = refined(CONTRACT, "initializing", "a: again a a, again a a")
+    lifecycle = refined(lifecycle, "initializing.a", "x y")
 
-    document = to_json(refined(lifecycle, "running.a", "x y: p x y, q y x"))
-    assert len(document["transitions"]) == 11
-    assert "transitions" not in document["states"]["running"]
-    assert from_json(document) == refined(lifecycle, "running.a", "x y: p x y, q y x")
+    document = to_json(lifecycle)
+    assert document["states"]["initializing"] == {
+        "initial": "a",
+        "states": {"a": {"initial": "x", "states": {"x": {}, "y": {}}}},
+    }
+    assert len(document["transitions"]) == len(lifecycle.transitions)
+    assert document["transitions"][0] == {
+        "trigger": "start",
+        "source": "initializing.a.x",
+        "target": "running",
+    }
+    assert from_json(document) == lifecycle
 
 
 def test_a_loaded_lifecycle_is_what_refine_builds() -> None:
@@ -237,11 +252,11 @@ def test_names_that_lead_nowhere_are_all_told() -> None:
         from_json(document, resolve=True)
 
     at = "states.running.states.dumping.on_enter"
+    why = "cannot be imported (ModuleNotFoundError: No module named 'no')"
     assert [problem.split(";")[0] for problem in caught.value.problems] == [
         f"{at}[0]: '{HERE}:opend' does not exist: {HERE!r} has no 'opend'",
         f"{at}[1]: '{HERE}:NOT_CALLABLE' is no callable",
-        "states.running.transitions[0].guard: 'no.such.module:ready' cannot be imported "
-        "(ModuleNotFoundError: No module named 'no')",
+        f"states.running.transitions[0].guard: 'no.such.module:ready' {why}",
     ]
 
 
@@ -269,6 +284,8 @@ def test_a_name_has_a_module_and_a_function(text: str) -> None:
 def test_what_has_no_name_cannot_be_stored() -> None:
     """Each leaf and edge with such a callable is named, with the remedy."""
 
+    here = "test_what_has_no_name_cannot_be_stored"
+
     def local() -> bool:
         return True
 
@@ -288,10 +305,8 @@ def test_what_has_no_name_cannot_be_stored() -> None:
 
     assert [problem.split(" cannot be stored")[0] for problem in caught.value.problems] == [
         "states.running.states.a.on_enter[0]: the callable 'Kind.bound'",
-        "states.running.transitions[0].guard: the callable "
-        "'test_what_has_no_name_cannot_be_stored.<locals>.<lambda>'",
-        "states.running.transitions[1].guard: the callable "
-        "'test_what_has_no_name_cannot_be_stored.<locals>.local'",
+        f"states.running.transitions[0].guard: the callable '{here}.<locals>.<lambda>'",
+        f"states.running.transitions[1].guard: the callable '{here}.<locals>.local'",
     ]
     assert "define it with 'def' at the top of a module" in str(caught.value)
     sketch = to_json(lifecycle, sketch=True)

@@ -30,8 +30,8 @@ def rect(  # noqa: PLR0913  an SVG element's attributes
     """A rectangle with rounded corners."""
     more = f' fill-opacity="{opacity:g}"' if opacity < 1 else ""
     return (
-        f'<rect x="{number(x)}" y="{number(y)}" width="{number(w)}" height="{number(h)}" rx="{number(r)}" '
-        f'fill="{fill}"{more} stroke="{stroke}" stroke-width="{width:g}"/>'
+        f'<rect x="{number(x)}" y="{number(y)}" width="{number(w)}" height="{number(h)}" '
+        f'rx="{number(r)}" fill="{fill}"{more} stroke="{stroke}" stroke-width="{width:g}"/>'
     )
 
 

@@ -166,7 +166,12 @@ class _Builder:
             for box in self._paths[edge.target]:
                 if box not in around:
                     hits.setdefault(box, Counter())[edge.target] += 1
-        entries = {box: counter.most_common(1)[0][0] for box, counter in hits.items()}
+        # A declaration does not keep what was named as initial; of equals, it is mostly the first.
+        order = {leaf: -i for i, leaf in enumerate(self._paths)}
+        entries = {
+            box: max(counter, key=lambda leaf: (counter[leaf], order[leaf]))  # noqa: B023
+            for box, counter in hits.items()
+        }
         initial = self._lifecycle.initial
         return entries | dict.fromkeys(self._paths[initial], initial)
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
-import unicodedata
 from collections.abc import Iterator
 
 from baqup_agent.lifecycle.declaration import Lifecycle
@@ -14,6 +12,7 @@ from baqup_agent.lifecycle.diagrams.captions import (
     short_name,
     trigger_text,
 )
+from baqup_agent.lifecycle.diagrams.columns import columns, cut, padded, wrapped
 from baqup_agent.lifecycle.diagrams.nesting import Arrow, Node, Picture, picture
 from baqup_agent.lifecycle.diagrams.overlay import Mark, Overlay
 
@@ -54,10 +53,10 @@ class _Writer:
             self._arrows.setdefault(arrow.source, []).append(arrow)
 
     def lines(self, title: str) -> Iterator[str]:
-        yield from textwrap.wrap(printable(title), WIDTH)
+        yield from wrapped(printable(title), WIDTH)
         if self._run is not None:
             for line in ("run: " + self._run.ending, *self._run.notes):
-                yield from textwrap.wrap(line, WIDTH)
+                yield from wrapped(line, WIDTH)
         yield ""
         yield f"● ──▶ {self._drawn.initial}"
         for root in self._drawn.roots:
@@ -65,7 +64,7 @@ class _Writer:
         yield from self._legend()
 
     def _legend(self) -> Iterator[str]:
-        yield "● entered first   ◎ final   [name] guard   ↺ stays   Edges of a box: of all inside."
+        yield "● entered first  ◎ final  [name] guard  ↺ stays  edges of a box leave all inside"
         if self._run is not None:
             yield "✓ visited or taken   ▶ stands here   ✗ where it failed"
 
@@ -83,8 +82,8 @@ class _Writer:
 
     def _inside(self, node: Node, room: int) -> Iterator[str]:
         for fact in facts(node.state):
-            for line in textwrap.wrap(fact, room, subsequent_indent="  "):
-                yield _padded(line, room)
+            for line in wrapped(fact, room, "  "):
+                yield padded(line, room)
         for arrow in self._arrows.get(node.name, ()):
             yield from self._edge(arrow, room)
         for child in node.children:
@@ -101,8 +100,8 @@ class _Writer:
         if arrow.failing and self._run is not None and self._run.failure_text:
             tail += f"  {self._run.failure_text}"
         sign = _SIGNS[mark] or "  "
-        for line in textwrap.wrap(sign + head + tail, room, subsequent_indent="      "):
-            yield self._paint(_padded(line, room), mark)
+        for line in wrapped(sign + head + tail, room, "      "):
+            yield self._paint(padded(line, room), mark)
 
     def _target(self, arrow: Arrow) -> str:
         """A target's name, without what both ends lie in."""
@@ -116,18 +115,7 @@ class _Writer:
         return f"\x1b[{code}m{line}\x1b[0m" if self._colour and code else line
 
 
-def columns(line: str) -> int:
-    """How many columns a terminal takes for a line."""
-    return sum(
-        0 if unicodedata.combining(char) else 2 if unicodedata.east_asian_width(char) in "WF" else 1
-        for char in line
-    )
-
-
-def _padded(line: str, room: int) -> str:
-    return line + " " * max(room - columns(line), 0)
-
-
 def _border(left: str, title: str, note: str, right: str, width: int) -> str:
+    title = cut(title, width - 4 - columns(note))
     line = "─" * max(width - 3 - columns(title) - columns(note), 1)
     return f"{left}─{title}{line}{note}{right}"

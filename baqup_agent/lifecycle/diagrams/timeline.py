@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterator
 
 from attrs import frozen
@@ -10,10 +9,10 @@ from attrs import frozen
 from baqup_agent.contract import AgentState
 from baqup_agent.lifecycle.diagrams.captions import duration_text, printable
 from baqup_agent.lifecycle.diagrams.colours import INK, SOFT, STROKE
+from baqup_agent.lifecycle.diagrams.columns import columns, cut, padded, wrapped
 from baqup_agent.lifecycle.diagrams.elements import line_of_text, opening
 from baqup_agent.lifecycle.diagrams.fonts import text_width
 from baqup_agent.lifecycle.diagrams.overlay import Mark
-from baqup_agent.lifecycle.diagrams.text import columns
 from baqup_agent.lifecycle.diagrams.trace import Trace
 
 #: Width of the text, columns.
@@ -124,18 +123,17 @@ def timeline_text(trace: Trace) -> str:
 
 def _text_lines(line: Timeline) -> Iterator[str]:
     for told in (line.heading, line.ending, *(f"note: {note}" for note in line.trace.notes)):
-        yield from textwrap.wrap(told, WIDTH)
+        yield from wrapped(told, WIDTH)
     yield ""
     name_width = min(max([len("leaf"), *(columns(printable(r.leaf)) for r in line.rows)]), _NAME)
     bar = WIDTH - name_width - 21
     span = duration_text(line.total_s)
     yield f"{'leaf':<{name_width}}  {'time':>11} {'share':>5} 0{span:>{bar}}"
     for row in line.rows:
-        name = _cut(printable(row.leaf), name_width)
-        padded = name + " " * (name_width - columns(name))
+        name = cut(printable(row.leaf), name_width)
         share = row.total_s / line.total_s if line.total_s else 0.0
         time = duration_text(row.total_s)
-        yield f"{padded}  {time:>11} {share:>5.0%} {_cells(row, line.total_s, bar)}".rstrip()
+        yield f"{padded(name, name_width)}  {time:>11} {share:>5.0%} {_cells(row, line.total_s, bar)}".rstrip()
         if len(row.stays) > 1:
             mean = duration_text(row.total_s / len(row.stays))
             longest = duration_text(max(end - start for start, end in row.stays))
@@ -159,14 +157,6 @@ def _cell(share: float) -> str:
     if share <= 0:
         return " "
     return _EIGHTHS[min(max(round(share * 8), 1), 8)]
-
-
-def _cut(text: str, width: int) -> str:
-    if columns(text) <= width:
-        return text
-    while columns(text) > width - 1:
-        text = text[:-1]
-    return text + "…"
 
 
 def timeline_svg(trace: Trace) -> str:

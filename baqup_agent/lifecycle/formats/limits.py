@@ -18,4 +18,4 @@ MAX_NESTING = 64
 MAX_TRANSITIONS = 100_000
 
 #: States and transitions that all refinements together carry over; bounds the time of building.
-MAX_CARRIED = 2_000_000
+MAX_CARRIED = 1_000_000

@@ -24,6 +24,9 @@ from baqup_agent.lifecycle.formats.problems import LifecycleFormatError, Problem
 
 _FAIL = "fail"
 
+#: What a reading has to decide; see `_Guess`.
+_FLAGS = ("returning", "inside", "outside", "circling")
+
 
 def recover(lifecycle: Lifecycle) -> Plan:
     """Return a plan that builds exactly ``lifecycle``.
@@ -32,8 +35,8 @@ def recover(lifecycle: Lifecycle) -> Plan:
         LifecycleFormatError: there is none: it is no refinement of the contract's lifecycle, or
             is too large.
     """
-    for returning, inside, outside in product((True, False), (True, False), (False, True)):
-        plan = _Guess(lifecycle, returning=returning, inside=inside, outside=outside).plan()
+    for flags in product((True, False), (True, False), (False, True), (False, True)):
+        plan = _Guess(lifecycle, **dict(zip(_FLAGS, flags, strict=True))).plan()
         if plan is not None and _builds(plan, lifecycle):
             return plan
     plan = _outright(lifecycle)
@@ -58,7 +61,7 @@ def _foreign() -> LifecycleFormatError:
 
 
 def _outright(lifecycle: Lifecycle) -> Plan:
-    guess = _Guess(lifecycle, returning=False, inside=False, outside=False)
+    guess = _Guess(lifecycle, **dict.fromkeys(_FLAGS, False))
     bare = [guess.refinement(index, ()) for index in range(len(lifecycle.compounds))]
     return Plan(bare, lifecycle.transitions)
 
@@ -71,13 +74,21 @@ class _Guess:
         returning: whether edges at the head of a block that look inherited are.
         inside: whether an exit that an inner refinement declares replaced one to a sibling.
         outside: whether it replaced one that left the sibling's state, too.
+        circling: whether an inherited edge may be a stay of the state that was refined.
     """
 
     def __init__(
-        self, lifecycle: Lifecycle, *, returning: bool, inside: bool, outside: bool
+        self,
+        lifecycle: Lifecycle,
+        *,
+        returning: bool,
+        inside: bool,
+        outside: bool,
+        circling: bool,
     ) -> None:
         self._lifecycle = lifecycle
         self._returning = returning
+        self._circling = circling
         self._inside = inside
         self._outside = outside
         self._outer = [state.name for state in lifecycle.compounds]
@@ -174,7 +185,7 @@ class _Guess:
     ) -> bool:
         """Whether the first group has the form of an inherited edge, given what is around it."""
         outer, head = self._outer[index], groups[0][0]
-        if not self._returning or _is_in(head.target, outer):
+        if not self._returning or (_is_in(head.target, outer) and not self._circling):
             return False
         if not _parent(outer) and not _follows(before, head):
             return False

@@ -31,7 +31,8 @@ class AgentProcess:
         role: what is asked for.
         program: a script for this interpreter, or a whole command.
         environ: variables beyond the required ones; None takes one away.
-        start: whether to start at once.
+        job_id: the job's id; a new one by default.
+        unheard: a stream of the agent that nobody reads: its pipe is closed at once.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class AgentProcess:
         program: Path | Sequence[str] = ACTOR,
         environ: Mapping[str, str | None] | None = None,
         job_id: str | None = None,
+        unheard: str | None = None,
     ) -> None:
         self.job_id = job_id or str(uuid.uuid4())
         self.staging = scene / "staging"
@@ -67,13 +69,16 @@ class AgentProcess:
             stderr=subprocess.PIPE,
             text=True,
         )
+        if unheard is not None:
+            getattr(self.process, unheard).close()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
     def _read(self) -> None:
         assert self.process.stderr is not None
-        for line in self.process.stderr:
-            self._lines.append(line)
+        if not self.process.stderr.closed:
+            for line in self.process.stderr:
+                self._lines.append(line)  # noqa: PERF402  each as it comes
 
     # -- what a controller sees ---------------------------------------------------------------
 

@@ -65,6 +65,9 @@ Ctrl-C asks the agent to stop (SIGTERM, once) and waits for it.
     type=click.Choice([level.word for level in LogLevel]),
     help="What the agent logs (BAQUP_AGENT_LOG_LEVEL).",
 )
+@click.option(
+    "--trace", type=_PATH, metavar="FILE", help="Write the transitions there, for 'lifecycle'."
+)
 @click.option("-v", "--verbose", is_flag=True, help="Show all of the agent's log.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line, the verdict last.")
 @click.option("--no-color", is_flag=True, help="No colours on a terminal.")
@@ -83,6 +86,7 @@ def run_command(  # noqa: PLR0913  one argument for each option
     timeout_s: int | None,
     bus: str | None,
     log_level: str | None,
+    trace: Path | None,
     verbose: bool,
     as_json: bool,
     no_color: bool,
@@ -102,6 +106,7 @@ def run_command(  # noqa: PLR0913  one argument for each option
         job_id=job_id,
         timeout_s=timeout_s,
         log_level=log_level,
+        trace=trace,
         bus=bus,
         file_variables=read_env_file(env_file) if env_file else {},
         variables=dict(parse_pair(pair) for pair in pairs),

@@ -67,6 +67,7 @@ class JobRequest:
         job_id: a UUID.
         timeout_s: ``BAQUP_JOB_TIMEOUT``, seconds.
         log_level: ``BAQUP_AGENT_LOG_LEVEL``.
+        trace: ``BAQUP_AGENT_TRACE_FILE``.
         bus: ``file``, ``embedded`` or a URL.
         file_variables: what an env file says.
         variables: what wins over everything else.
@@ -82,6 +83,7 @@ class JobRequest:
     job_id: str | None = None
     timeout_s: int | None = None
     log_level: str | None = None
+    trace: Path | None = None
     bus: str | None = field(default=None, repr=False)
     file_variables: Mapping[str, str] = field(factory=dict, repr=False)
     variables: Mapping[str, str] = field(factory=dict, repr=False)
@@ -195,6 +197,7 @@ def _options(request: JobRequest, from_file: Mapping[str, str]) -> dict[str, str
         "BAQUP_SOURCE_EXCLUDE": json.dumps(request.excludes) if request.excludes else None,
         "BAQUP_JOB_TIMEOUT": None if request.timeout_s is None else str(request.timeout_s),
         "BAQUP_AGENT_LOG_LEVEL": request.log_level,
+        "BAQUP_AGENT_TRACE_FILE": _text(request.trace),
     }
     return {name: value for name, value in options.items() if value is not None}
 

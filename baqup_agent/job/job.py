@@ -62,6 +62,7 @@ class Job(Generic[L]):
     _vitals: Vitals = field(alias="vitals")
     _children: ChildProcesses = field(alias="children")
     _triggers: Triggers = field(alias="triggers")
+    _beat: Callable[[], None] = field(alias="beat")
     _clock: Clock = field(factory=SystemClock, alias="clock")
     components: Components = field(factory=Components, init=False)
     source_metadata: dict[str, Any] = field(factory=dict, init=False)
@@ -125,13 +126,15 @@ class Job(Generic[L]):
         """
         self.cancellation.check()
         before = self._vitals.intent
-        self._vitals.intent = Intent(
-            operation=operation, expected_duration_seconds=expected_duration_s, detail=detail
-        )
+        self._tell_intent(Intent(operation, expected_duration_s, detail))
         try:
             yield
         finally:
-            self._vitals.intent = before
+            self._tell_intent(before)
+
+    def _tell_intent(self, intent: Intent | None) -> None:
+        self._vitals.intent = intent
+        self._beat()  # the controller's patience must not end before the next regular beat
 
     def event(
         self,

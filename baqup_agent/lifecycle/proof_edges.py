@@ -116,7 +116,7 @@ def _edge(shape: Shape, edge: Transition) -> Iterator[Finding]:
         yield _unknown(shape, edge, "source")
     if edge.target not in shape.leaves:
         yield _unknown(shape, edge, "target")
-    if not {edge.source, edge.target} <= shape.leaves.keys():
+    if edge.source not in shape.leaves or edge.target not in shape.leaves:
         return
     if phase_of(edge.source) in FINAL:
         yield found(
@@ -200,7 +200,8 @@ def _lawful(trigger: str, source: str) -> str:
 
 def _fails(shape: Shape) -> Iterator[Finding]:
     for leaf in shape.live:
-        fails = [edge for edge in shape.edges(leaf) if edge.trigger == _FAIL]
+        # Where one leads is another rule's.
+        fails = [edge for edge in shape.lifecycle.edges(leaf) if edge.trigger == _FAIL]
         if any(edge.guard is None for edge in fails) or phase_of(leaf) not in PHASES:
             continue
         wrong = "accepts 'fail' only under a guard" if fails else "does not accept 'fail'"

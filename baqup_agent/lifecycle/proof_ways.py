@@ -17,7 +17,6 @@ from baqup_agent.contract import AgentState
 from baqup_agent.lifecycle.declaration import CONTRACT, SignalPolicy, Transition
 from baqup_agent.lifecycle.proof_rules import Finding, found, listed, quoted
 from baqup_agent.lifecycle.proof_shape import (
-    FINAL,
     Shape,
     breadth_first,
     components,
@@ -111,9 +110,10 @@ def _traps(shape: Shape, ending: set[str]) -> Iterator[Finding]:
     """Parts that a run may never leave well, because each way out of them is guarded."""
     live = [leaf for leaf in shape.live if leaf in ending]
     free = _kept(shape.edges, lambda edge: edge.guard is None and edge.trigger != _FAIL)
-    leads_on = {leaf for leaf in live if any(edge.target in FINAL for edge in free(leaf))}
     for part in _bottoms(live, free):
-        if leads_on & set(part) or any(shape.bounded(leaf) for leaf in part):
+        if any(
+            shape.bounded(leaf) for leaf in part
+        ):  # as the last phase is, which leads to the end
             continue
         guarded = [edge for leaf in part for edge in shape.edges(leaf) if edge.guard is not None]
         first = shape.first(part)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import sys
 from collections.abc import Callable, Mapping
@@ -57,7 +58,8 @@ class Logger(LeveledLog):
         self.agent_id = agent_id
         self.adjust(job_id=job_id, level=level, format=format)
         self.redactor = redactor or Redactor()
-        self._stream = stream or sys.stderr
+        # A process may have been started without stderr at all.
+        self._stream = stream or sys.stderr or io.StringIO()
         self._capture_all = capture_all
         self._loguru = loguru_logger
         with contextlib.suppress(ValueError):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from baqup_agent.contract import FAILURE_REPORT_S, ExitCode, RunStatus
-from baqup_agent.errors import Aborted, BaqupError, Unreported, classify
+from baqup_agent.errors import Aborted, BaqupError, ConfigError, Unreported, classify
 from baqup_agent.runtime.context import RunContext
 from baqup_agent.runtime.report import report
 
@@ -45,6 +45,7 @@ def judge(run: RunContext, error: BaseException) -> BaqupError:
 
 
 def _patience_s(run: RunContext, error: BaqupError) -> float:
-    if run.settings is None or isinstance(error, Aborted):
+    # Somebody waits for an aborted run; a bus that was refused will not be there in time either.
+    if run.settings is None or isinstance(error, Aborted | ConfigError):
         return FAILURE_REPORT_S
     return float(run.settings.bus.grace_period_s)

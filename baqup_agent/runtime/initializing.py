@@ -125,6 +125,7 @@ def make_job(run: RunContext) -> None:
         triggers=LiveTriggers(
             run.lifecycle.custom_triggers, partial(ask_driver, run.inbox, run.token)
         ),
+        beat=need(run.heartbeat, "heartbeat").beat_now,
         clock=run.clock,
     )
 

@@ -49,8 +49,7 @@ def main(agent_class: type[Agent], argv: Sequence[str] | None = None) -> NoRetur
 def _answer_info(agent_class: type[Agent]) -> ExitCode:
     import json
 
-    print(json.dumps(agent_class.info(), indent=2))  # noqa: T201  stdout is for answers
-    return ExitCode.SUCCESS
+    return _answer([json.dumps(agent_class.info(), indent=2)], ExitCode.SUCCESS)
 
 
 def _answer_validity(agent_class: type[Agent], role: Role | None) -> ExitCode:
@@ -59,6 +58,17 @@ def _answer_validity(agent_class: type[Agent], role: Role | None) -> ExitCode:
     from baqup_agent.runtime.configuring import read
 
     problems = read(agent_class, role, environment()).problems
-    for problem in problems or ("the configuration is valid",):
-        print(problem)  # noqa: T201  stdout is for answers
-    return ExitCode.USAGE_CONFIG_ERROR if problems else ExitCode.SUCCESS
+    if problems:
+        return _answer(problems, ExitCode.USAGE_CONFIG_ERROR)
+    return _answer(["the configuration is valid"], ExitCode.SUCCESS)
+
+
+def _answer(lines: Sequence[str], code: ExitCode) -> ExitCode:
+    try:
+        for line in lines:
+            print(line)  # noqa: T201  stdout is for answers
+        sys.stdout.flush()
+    except OSError:  # the reader has gone; the interpreter would complain about it at exit
+        sys.stdout = None
+        return ExitCode.IO_ERROR
+    return code

@@ -48,8 +48,7 @@ def leave(run: RunContext) -> NoReturn:
         SystemExit: with the run's exit code.
     """
     code = run.exit_code
-    with contextlib.suppress(OSError, ValueError):
-        sys.stdout.flush()
+    drop_unheard_output()
     if run.worker is not None and not run.worker.wait(0):
         os._exit(code)  # the author's code is stuck; nothing of it may run any more
     # An exit handler or a thread of the author's code may hang: the code stands all the same.
@@ -57,6 +56,17 @@ def leave(run: RunContext) -> NoReturn:
     last_resort.daemon = True
     last_resort.start()
     sys.exit(code)
+
+
+def drop_unheard_output() -> None:
+    """Let nobody's having read our output change the exit code, as the interpreter would."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        try:
+            if stream is not None:
+                stream.flush()
+        except (OSError, ValueError):
+            setattr(sys, name, None)
 
 
 def leave_now(run: RunContext, error: BaqupError) -> NoReturn:

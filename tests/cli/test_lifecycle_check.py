@@ -12,12 +12,11 @@ from attrs import frozen
 
 from baqup_agent import CONTRACT
 from baqup_agent.cli.lifecycle.group import lifecycle_group
-from tests.cli.command import objects
+from tests.cli.command import baqup_agent, objects
 
 #: An agent whose ``running`` has two leaves; its transitions are filled in.
 AGENT = """
 from baqup_agent import CONTRACT, Agent, State, Transition
-from baqup_agent.lifecycle.proof import require_proof
 from baqup_agent.lifecycle.refinement import refine
 
 class Example(Agent):
@@ -27,7 +26,6 @@ class Example(Agent):
         CONTRACT, "running", initial="a", states=[State("a"), State("b")],
         transitions=[Transition("go", "a", "b"), {more}],
     )
-    require_proof(lifecycle, name)
 
     def snapshot(self, job):
         pass
@@ -238,6 +236,16 @@ def test_control_characters_of_a_name_do_not_reach_the_terminal(check, agent):
     assert done.code == 65
     assert "\x1b" not in done.stdout
     assert "trigger-name" in done.stdout
+
+
+def test_the_program_exits_with_the_commands_code(agent):
+    """Run as a person would run it: the code is the process's, the findings are on stdout."""
+    done = baqup_agent("lifecycle", "check", agent(BROKEN), "contract")
+
+    assert done.returncode == 65
+    assert done.stderr == ""
+    assert "agent-example: 6 leaves, 11 edges, 2 errors, 1 warning\n" in done.stdout
+    assert done.stdout.endswith(": 5 leaves, 6 edges, proven\n")
 
 
 def test_no_target_is_wrong_usage(check):

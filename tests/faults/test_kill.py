@@ -68,9 +68,7 @@ def test_a_killed_job_can_be_run_again(tmp_path: Path, number: int) -> None:
         first.end()
     assert (first.directory / ".staging" / "endless.bin").exists()
 
-    second = AgentProcess(
-        tmp_path, environ={"BAQUP_SOURCE_ACT": "write"}, job_id=first.job_id
-    )
+    second = AgentProcess(tmp_path, environ={"BAQUP_SOURCE_ACT": "write"}, job_id=first.job_id)
     try:
         assert second.wait() == 0
         assert verify(second.directory).ok

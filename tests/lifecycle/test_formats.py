@@ -161,6 +161,14 @@ def test_common_refinements_are_stored_as_they_were_declared(steps: list) -> Non
     assert from_json(document) == lifecycle
 
 
+def test_a_stay_is_stored_where_it_was_declared() -> None:
+    """One of the only inner leaf might as well be the outer's, but was not declared there."""
+    lifecycle = refined(refined(CONTRACT, "running", "a b: go a b"), "running.b", "x: again x x")
+
+    inner = to_json(lifecycle)["states"]["running"]["states"]["b"]
+    assert inner["transitions"] == [{"trigger": "again", "source": "x", "target": "x"}]
+
+
 def test_what_no_refinement_tells_is_told_outright() -> None:
     """Where the refinements cannot be found again, every transition is stored by full names."""
     lifecycle = refined(CONTRACT, "initializing", "a: again a a, again a a")

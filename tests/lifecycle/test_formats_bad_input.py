@@ -89,9 +89,15 @@ YAML_FAULTS = {
 }
 
 
+@pytest.mark.parametrize("compiled", [True, False], ids=["libyaml", "python"])
 @pytest.mark.parametrize(("text", "message"), YAML_FAULTS.items(), ids=range(len(YAML_FAULTS)))
-def test_malformed_yaml_is_located(pyyaml: None, text: str, message: str) -> None:
-    """What YAML could do beyond plain data is refused with its place."""
+def test_malformed_yaml_is_located(
+    pyyaml: None, monkeypatch: pytest.MonkeyPatch, text: str, message: str, compiled: bool
+) -> None:
+    """What YAML could do beyond plain data is refused with its place, by either parser."""
+    if not compiled:
+        monkeypatch.delattr("yaml.CSafeLoader", raising=False)
+
     assert message in str(refusal(text, "yaml"))
 
 
@@ -104,7 +110,10 @@ def test_an_alias_bomb_is_not_lit(pyyaml: None) -> None:
 
 
 MEMBER_FAULTS = [
-    (running({"dumping": {"timeout_s": -1}}), "dumping.timeout_s: expected a number above 0, not -1"),
+    (
+        running({"dumping": {"timeout_s": -1}}),
+        "dumping.timeout_s: expected a number above 0, not -1",
+    ),
     (running({"dumping": {"timeout_s": True}}), "expected a number above 0, not true"),
     (running({"dumping": {"timeout_s": "5"}}), "expected a number above 0, not '5'"),
     (running({"dumping": {"timeout_s": float("nan")}}), "expected a number above 0, not nan"),
@@ -119,7 +128,10 @@ MEMBER_FAULTS = [
     (running({"dumpin": {}}), "initial: 'dumping' is no leaf; did you mean 'dumpin'?"),
     (running({}), "states.running.states: expected at least one leaf"),
     (running({"dumping": {"initial": "x"}}), "dumping.initial: has no sense without 'states'"),
-    (running({"dumping": {}}, transitions=[{"trigger": "go"}]), "[0].source: expected a text, not null"),
+    (
+        running({"dumping": {}}, transitions=[{"trigger": "go"}]),
+        "[0].source: expected a text, not null",
+    ),
     (
         running({"dumping": {}}, transitions=[row("x-y", "dumping", "dumping")]),
         "transitions[0].trigger: 'x-y' is no identifier",
@@ -132,17 +144,26 @@ MEMBER_FAULTS = [
         running({"dumping": {}}, transitions=[row("go", "failed", "dumping")]),
         "transitions[0].source: 'failed' is no leaf; there are dumping",
     ),
-    ({"version": 1, "states": {"runing": {}}}, "'runing' is no phase that can be refined; did you mean 'running'?"),
+    (
+        {"version": 1, "states": {"runing": {}}},
+        "'runing' is no phase that can be refined; did you mean 'running'?",
+    ),
     ({"version": 1, "states": {"failed": {}}}, "'failed' is no phase that can be refined"),
     ({"version": True, "states": {}}, "version: expected 1, the version of this form, not true"),
     ({"version": 2, "states": {}}, "version: expected 1, the version of this form, not 2"),
     ({**running({"dumping": {}}), "order": []}, "order: expected each refined state once"),
     (
-        {**running({"dumping": {"initial": "a", "states": {"a": {}}}}), "order": ["running.dumping", "running"]},
+        {
+            **running({"dumping": {"initial": "a", "states": {"a": {}}}}),
+            "order": ["running.dumping", "running"],
+        },
         "order[0]: 'running.dumping' comes before 'running'; name the outer first",
     ),
-    ({"version": 1, "states": {}, "transitions": []}, "states.running: no transition 'fail' leaves it"),
-]  # fmt: skip
+    (
+        {"version": 1, "states": {}, "transitions": []},
+        "states.running: no transition 'fail' leaves it",
+    ),
+]
 
 
 @pytest.mark.parametrize(("document", "message"), MEMBER_FAULTS, ids=range(len(MEMBER_FAULTS)))
@@ -185,8 +206,8 @@ def test_transitions_told_outright_cannot_leave_what_refine_builds(
 
 def test_transitions_are_told_in_one_place() -> None:
     """A form that tells all transitions has none below its states."""
-    row = row("go", "dumping", "dumping")
-    document = {**running({"dumping": {}}, transitions=[row]), "transitions": []}
+    stay = row("go", "dumping", "dumping")
+    document = {**running({"dumping": {}}, transitions=[stay]), "transitions": []}
 
     assert "states.running.transitions: the top of the file tells" in str(
         refusal(json.dumps(document))
@@ -204,7 +225,7 @@ def test_all_faults_are_told_at_once_with_their_places() -> None:
         "dumping": {"timeout_s": 0, "on_signal": "wait"}
       },
       "transitions": [
-        row("go", "dumping", "nowhere")
+        {"trigger": "go", "source": "dumping", "target": "nowhere"}
       ]
     }
   }
@@ -219,7 +240,14 @@ def test_all_faults_are_told_at_once_with_their_places() -> None:
 
 def test_faults_in_yaml_have_their_places_too(pyyaml: None) -> None:
     """A member's line and column are told for YAML as for JSON."""
-    text = "version: 1\nstates:\n  running:\n    initial: a\n    states:\n      a:\n        timeout_s: .nan\n"
+    text = """version: 1
+states:
+  running:
+    initial: a
+    states:
+      a:
+        timeout_s: .nan
+"""
 
     assert str(refusal(text, "yaml")) == (
         "line 7, column 20: states.running.states.a.timeout_s: expected a number above 0, not nan"

@@ -151,6 +151,10 @@ BROKEN = {
     "unknown-target": [
         with_edges(Transition("jump", "running.a", "running.c")),
         with_edges(Transition("jump", "running.a", "running")),
+        with_edges(
+            Transition("fail", "running.b", "faild"),
+            lifecycle=without(refined(), ("running.b", "fail")),
+        ),
     ],
     "final-exit": [
         with_edges(Transition("again", "failed", "initializing")),
@@ -301,10 +305,19 @@ def test_a_sound_lifecycle_has_no_findings(lifecycle: Lifecycle) -> None:
         ),
         with_edges(Transition("start", "initializing", "running.b", guard=no), lifecycle=
             without(refined(), ("initializing", "start"))),
+        nested(a=State("a", timeout_s=60)),
+        without(
+            refined(
+                *LOOP, Transition("complete", "a", "completing", guard=yes),
+                a=State("a", timeout_s=60),
+            ),
+            ("running.b", "complete"),
+        ),
     ],
     ids=[
         "limit in the loop", "guard in the loop", "phase of fixed length", "one leaf listens",
         "one way is free", "figures that are equal", "limit on the trap", "trap of fixed length",
+        "nested figures that are equal", "limit in a trap of two",
     ],
 )  # fmt: skip
 def test_what_is_bounded_is_not_warned_of(lifecycle: Lifecycle) -> None:
@@ -376,6 +389,90 @@ def test_a_finding_shows_the_shortest_way_there(lifecycle: Lifecycle, path: str)
     (finding,) = prove(lifecycle).findings
 
     assert (way_text(finding.path) if finding.path else "") == path
+
+
+JUMP = Transition("jump", "running.a", "running.b")
+
+
+@pytest.mark.parametrize(
+    ("lifecycle", "leaf", "message"),
+    [
+        (
+            with_edges(evolve(JUMP, source="xyz")), "running.b",
+            "the source of 'jump' is 'xyz', which is no leaf",
+        ),
+        (
+            with_edges(evolve(JUMP, target="xyz")), "running.a",
+            "the target of 'jump' is 'xyz', which is no leaf",
+        ),
+        (
+            with_edges(evolve(JUMP, source="xyz", target="running.b")), "running.b",
+            "the source of 'jump' is 'xyz', which is no leaf",
+        ),
+        (
+            with_edges(evolve(JUMP, target="running")), "running.a",
+            "the target of 'jump' is 'running', which was refined, so no run is ever in it",
+        ),
+        (
+            refined(b=State("b", final=True)), "running.b",
+            "'running.b' is marked final, and a run can end in 'terminated', 'failed' only",
+        ),
+        (
+            with_states(evolve(CONTRACT.state("failed"), final=False), lifecycle=CONTRACT),
+            "failed",
+            "'failed' ends a run, and is not marked final",
+        ),
+        (
+            refined(Transition("go", "a", "a", guard=yes)), "running.a",
+            ("'go' from 'running.a' to 'running.a' is never taken: an earlier edge of it leads to "
+             "'running.b' without a guard"),
+        ),
+        (
+            refined(Transition("on", "a", "b", guard=yes), Transition("on", "a", "a", guard=yes)),
+            "running.a",
+            ("'on' from 'running.a' to 'running.a' is never taken: an earlier edge of it leads to "
+             "'running.b' with the same guard"),
+        ),
+        (
+            without(
+                refined(Transition("on", "a", "b", guard=yes), Transition("hm", "a", "a")),
+                ("running.a", "go"),
+            ),
+            "running.a",
+            ("only guards let a run on from 'running.a' (those of 'on'); if they all refuse, it "
+             "stays until the limit of the whole phase"),
+        ),
+    ],
+)  # fmt: skip
+def test_a_message_names_value_and_rule(lifecycle: Lifecycle, leaf: str, message: str) -> None:
+    """The leaf that the author would look at, and what is wrong there."""
+    assert (leaf, message) in [(each.leaf, each.message) for each in prove(lifecycle).findings]
+
+
+def test_a_dead_end_is_mended_by_the_contracts_next_edge() -> None:
+    """And by no other: ``fail`` is no way on."""
+    (finding,) = prove(without(CONTRACT, ("completing", "terminate"))).findings
+
+    assert finding.remedy == (
+        "let 'terminate' lead on from it to 'terminated', or a trigger of your own to a leaf from "
+        "which it does"
+    )
+
+
+def test_what_two_roots_lead_to_is_told_once() -> None:
+    """Leaves behind the first of them are not told again behind the second."""
+    lifecycle = refine(
+        CONTRACT, "running", initial="a", states=[State(name) for name in "abcd"],
+        transitions=[
+            Transition("complete", "a", "completing"), Transition("on", "b", "d"),
+            Transition("on", "c", "d"), Transition("complete", "d", "completing"),
+        ],
+    )  # fmt: skip
+
+    findings = prove(lifecycle).findings
+
+    assert [finding.leaf for finding in findings] == ["running.b", "running.c"]
+    assert sum("'running.d'" in finding.message for finding in findings) == 1
 
 
 def test_a_loop_is_shown_by_its_shortest_round() -> None:

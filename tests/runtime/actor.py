@@ -137,6 +137,22 @@ def failing_child(job: Job) -> None:
     job.run(["sh", "-c", "echo the reason >&2; exit 3"])
 
 
+def intent(job: Job) -> None:
+    with job.intent("count", expected_duration_s=5):
+        job.cancellation.sleep(0.2)  # a pause in which the beat gets out
+    job.cancellation.sleep(0.2)
+    write(job)
+
+
+def wait_a_moment(job: Job) -> None:
+    """Gives the test time to go away, and says a lot to nobody."""
+    job.cancellation.sleep(0.3)
+    for _ in range(1000):
+        job.log.info("x" * 1000)
+    print("also on stdout")
+    write(job)
+
+
 def retry(job: Job) -> None:
     def connect() -> None:
         raise ConnectionRefusedError(111, "Connection refused")
@@ -191,6 +207,8 @@ ACTS = {
     "components": components,
     "components-all-fail": components_all_fail,
     "failing-child": failing_child,
+    "intent": intent,
+    "wait-a-moment": wait_a_moment,
     "retry": retry,
     "leak": leak,
     "nothing": nothing,

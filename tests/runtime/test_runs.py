@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.agent_process import AgentProcess
 from tests.runtime.conftest import Act
 from tests.spec import assert_keeps
 
@@ -280,6 +281,26 @@ def test_staging_that_is_a_file_is_refused(act: Act, tmp_path: Path) -> None:
 def test_a_thread_left_behind_does_not_keep_the_process(act: Act) -> None:
     """The run's code stands though the author's thread never ends."""
     assert act("leave-thread").wait() == 0
+
+
+def test_an_intent_is_told_at_once_and_cleared_after(act: Act) -> None:
+    """The beats around one long operation, though the next regular beat is minutes away."""
+    run = act("intent", environ={"BAQUP_AGENT_HEARTBEAT_INTERVAL": "600"})
+
+    assert run.wait() == 0
+    told = [beat.get("intent") for beat in run.of("heartbeat") if beat["state"] == "running"]
+    assert told[-2:] == [{"operation": "count", "expected_duration_seconds": 5}, None]
+
+
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+def test_a_reader_that_goes_away_does_not_change_the_outcome(tmp_path: Path, stream: str) -> None:
+    """Whoever read the agent's output has closed it; the run still ends with its own code."""
+    run = AgentProcess(tmp_path, environ={"BAQUP_SOURCE_ACT": "wait-a-moment"}, unheard=stream)
+    try:
+        assert run.wait() == 0
+        assert run.status["status"] == "success"
+    finally:
+        run.end()
 
 
 def test_no_secret_leaves_the_process(act: Act, tmp_path: Path) -> None:

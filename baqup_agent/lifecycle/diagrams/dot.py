@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Iterator
 
 from baqup_agent.lifecycle.declaration import Lifecycle
-from baqup_agent.lifecycle.diagrams.captions import TIMES, facts, short_name, trigger_text
+from baqup_agent.lifecycle.diagrams.captions import TIMES, facts, printable, short_name, trigger_text
 from baqup_agent.lifecycle.diagrams.colours import EDGE, FILL, INK, STROKE
 from baqup_agent.lifecycle.diagrams.nesting import Arrow, Node, Picture, picture
 from baqup_agent.lifecycle.diagrams.overlay import Mark, Overlay
@@ -142,5 +142,6 @@ def _label(lines: list[str]) -> str:
 
 def _quoted(text: str) -> str:
     """A string of Graphviz's language."""
-    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    shown = "\n".join(map(printable, text.split("\n")))
+    escaped = shown.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
     return f'"{escaped}"'

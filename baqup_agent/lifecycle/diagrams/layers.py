@@ -232,6 +232,15 @@ def spread(wanted: Sequence[tuple[float, float]], distances: Sequence[float]) ->
     return [place + offset for place, offset in zip(places, offsets, strict=True)]
 
 
+def within(places: Sequence[float], distance: float, low: float, high: float) -> list[float]:
+    """The places moved between two bounds, in order and no nearer than the distance."""
+    last = len(places) - 1
+    return [
+        max(min(place, high - (last - i) * distance), low + i * distance)
+        for i, place in enumerate(places)
+    ]
+
+
 def placed(
     layers: list[list[str]], ties: Sequence[Tie], across: Mapping[str, float], gap: float
 ) -> dict[str, float]:

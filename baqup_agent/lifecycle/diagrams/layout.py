@@ -17,7 +17,7 @@ from attrs import define, evolve, field
 
 from baqup_agent.lifecycle.diagrams.folding import Point
 from baqup_agent.lifecycle.diagrams.grid import Grid
-from baqup_agent.lifecycle.diagrams.layers import Tie, backward, ordered, placed, ranks, spread
+from baqup_agent.lifecycle.diagrams.layers import Tie, backward, ordered, placed, ranks, spread, within
 from baqup_agent.lifecycle.diagrams.measures import Measures, Size
 from baqup_agent.lifecycle.diagrams.nesting import Node, Picture, is_within
 from baqup_agent.lifecycle.diagrams.scene import PlacedBox, PlacedLabel, Scene
@@ -235,21 +235,16 @@ class _Level:
         middle = {name: place + grid.shift(name) for name, place in middle.items()}
         near = {name: grid.near_side(name) for name in middle}
         scene = self._children_placed(near, middle)
-        ways = {strand.number: way for strand, way in scene.ways if strand}
-        plain = [(strand, way) for strand, way in scene.ways if strand is None]
+        ways = [(s, way) for s, way in scene.ways if s not in self._crossing]
+        pieces = [(s, way) for s, way in scene.ways if s in self._crossing]
         for number, link in enumerate(self._links):
             way = self._way(number, link, grid, middle, ends)
-            if link.strand is None:
-                plain.append((None, way))
-            else:
-                own = ways.get(link.strand.number, ())
-                ways[link.strand.number] = _joined(own, way)
-        by_number = {link.strand.number: link.strand for link in self._links if link.strand}
-        by_number |= {strand.number: strand for strand, _ in scene.ways if strand}
+            own = [piece for strand, piece in pieces if strand == link.strand]
+            ways.append((link.strand, _joined(own, way)))
         return evolve(
             scene,
             size=grid.size,
-            ways=(*plain, *((by_number[number], way) for number, way in ways.items())),
+            ways=tuple(ways),
             labels=(*scene.labels, *self._labels(near, middle)),
             ports={
                 link.strand: middle[_port(link.strand)]
@@ -258,30 +253,31 @@ class _Level:
             },
         )
 
+    @property
+    def _crossing(self) -> set[Strand | None]:
+        """The strands that cross a child's border, whose pieces are to be joined here."""
+        return {strand for inside in self._insides.values() for strand in inside.ports}
+
     def _children_placed(self, near: dict[str, float], middle: dict[str, float]) -> Scene:
         """The boxes with what is in them, and the marker."""
-        boxes, markers = list[PlacedBox](), list[Point]()
-        ways, labels = list[tuple[Strand | None, tuple[Point, ...]]](), list[PlacedLabel]()
+        boxes, insides = list[PlacedBox](), list[Scene]()
         for name, child in self._children.items():
             size = self._sizes[name]
             corner = (near[name], middle[name] - size.across / 2)
             boxes.append(PlacedBox(child, corner, size.as_point))
             if name in self._insides:
-                inside = self._insides[name].moved(*corner)
-                boxes += inside.boxes
-                markers += inside.markers
-                labels += inside.labels
-                for strand, way in inside.ways:
-                    both = [w for s, w in ways if s is not None and s == strand]
-                    if both:  # from within one child into another
-                        ways.remove((strand, both[0]))
-                        ways.append((strand, (*both[0], *way)))
-                    else:
-                        ways.append((strand, way))
+                insides.append(self._insides[name].moved(*corner))
+                boxes += insides[-1].boxes
         entry = middle.get(_MARKER)
-        if entry is not None:
-            markers.append((near[_MARKER] + MARKER / 2, entry))
-        return Scene((0, 0), tuple(boxes), tuple(markers), tuple(ways), tuple(labels), entry=entry)
+        marker = () if entry is None else ((near[_MARKER] + MARKER / 2, entry),)
+        return Scene(
+            size=(0.0, 0.0),
+            boxes=tuple(boxes),
+            markers=(*marker, *(point for inside in insides for point in inside.markers)),
+            ways=tuple(way for inside in insides for way in inside.ways),
+            labels=tuple(label for inside in insides for label in inside.labels),
+            entry=entry,
+        )
 
     def _labels(self, near: dict[str, float], middle: dict[str, float]) -> Iterable[PlacedLabel]:
         for link in self._links:
@@ -314,9 +310,10 @@ class _Level:
                 for other, _, fixed in rows
             ]
             gap = min(_END_GAP, 2 * half / max(len(rows) - 1, 1))
-            for place, (_, number, _) in zip(
-                spread(wanted, [gap] * (len(rows) - 1)), rows, strict=True
-            ):
+            spots = within(spread(wanted, [gap] * (len(rows) - 1)), gap, low, high)
+            for spot, (_, number, fixed) in zip(spots, rows, strict=True):
+                # Where a way goes on inside of the box, it is met exactly, be it near to another.
+                place = spot if fixed is None else middle[name] + fixed
                 places[name, number, is_lower] = place
         return places
 
@@ -354,15 +351,11 @@ def _is_port(link: _Link) -> bool:
     return link.source.startswith("|") or link.target.startswith("|")
 
 
-def _joined(inner: tuple[Point, ...], way: tuple[Point, ...]) -> tuple[Point, ...]:
-    """A way with its pieces inside of boxes: before it, after it, or both in one."""
-    if not inner:
-        return way
-    for cut in range(len(inner) + 1):
-        before, after = inner[:cut], inner[cut:]
-        if (not before or _near(before[-1], way[0])) and (not after or _near(after[0], way[-1])):
-            return (*before, *way, *after)
-    return (*inner, *way)
+def _joined(pieces: Sequence[tuple[Point, ...]], way: tuple[Point, ...]) -> tuple[Point, ...]:
+    """A way with its pieces inside of the boxes that it leaves and enters."""
+    before = next((piece for piece in pieces if _near(piece[-1], way[0])), ())
+    after = next((piece for piece in pieces if _near(piece[0], way[-1])), ())
+    return (*before, *way, *after)
 
 
 def _near(a: Point, b: Point) -> bool:

@@ -79,6 +79,7 @@ class Run:
             vitals=Vitals(),
             children=ChildProcesses(self.token, dict),
             triggers=Triggers(),
+            beat=lambda: None,
         )
 
     def codes(self) -> dict[str, int]:

@@ -149,7 +149,6 @@ def wait_a_moment(job: Job) -> None:
     job.cancellation.sleep(0.3)
     for _ in range(1000):
         job.log.info("x" * 1000)
-    print("also on stdout")
     write(job)
 
 

@@ -19,7 +19,7 @@ README = (ROOT / "README.md").read_text()
 
 def test_the_ten_line_agent_works_as_it_stands(tmp_path: Path) -> None:
     """The README's agent, saved as a file, makes a real backup of a real database."""
-    (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    code, *_ = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     script = tmp_path / "my_agent.py"
     script.write_text(code)
     database = tmp_path / "my.db"

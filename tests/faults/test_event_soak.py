@@ -169,10 +169,10 @@ def fire_signals(storm: Storm, most: int, done: Callable[[], bool]) -> int:
 
 
 def test_a_storm_of_events_loses_none_and_doubles_none(
-    request: pytest.FixtureRequest, signals: Signals, capsys: pytest.CaptureFixture[str]
+    long: bool, signals: Signals, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Every request is answered once, every stop and expiry heard once, every step taken once."""
-    events = 1_000_000 if request.config.getoption("--long", default=False) else 50_000
+    events = 1_000_000 if long else 50_000
     storm = Storm()
     signals.listen(on_stop=storm.hand_on, on_probe=lambda: None)
     throwers = [Thrower(number, events // THREADS, storm) for number in range(THREADS)]

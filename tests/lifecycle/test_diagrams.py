@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import pytest
 
 from baqup_agent import CONTRACT, Lifecycle, State, Transition
 from baqup_agent.lifecycle.diagrams import TooLargeError, dot, mermaid, svg, text
+from baqup_agent.lifecycle.diagrams.columns import columns
 from baqup_agent.lifecycle.diagrams.nesting import picture
 from baqup_agent.lifecycle.diagrams.svg import MOST_BOXES
-from baqup_agent.lifecycle.diagrams.columns import columns
 from baqup_agent.lifecycle.refinement import refine
 from tests.lifecycle.rich_example import RICH_EXAMPLE
 
 
 def words(picture_: str) -> str:
     """All text of an SVG document."""
-    return "\n".join(ElementTree.fromstring(picture_).itertext())
+    return "\n".join(ET.fromstring(picture_).itertext())
 
 
 def chain(length: int, **state: object) -> Lifecycle:

@@ -159,7 +159,7 @@ def lifecycles(draw: st.DrawFn) -> Lifecycle:
     return lifecycle
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(lifecycles())
 def test_nothing_overlaps_in_any_picture(lifecycle: Lifecycle) -> None:
     """Whatever is declared, back and forth across borders of every depth."""

@@ -161,6 +161,23 @@ def test_common_refinements_are_stored_as_they_were_declared(steps: list) -> Non
     assert from_json(document) == lifecycle
 
 
+@pytest.mark.parametrize("phase", ["initializing", "running", "completing"])
+def test_the_first_leaf_need_not_be_the_first_in_order(phase: str) -> None:
+    """The initial leaf is found by what enters it, and told as it was declared."""
+    lifecycle = refine(
+        CONTRACT,
+        phase,
+        initial="b",
+        states=[State("a"), State("b")],
+        transitions=[Transition("back", "b", "a")],
+    )
+
+    document = to_json(lifecycle)
+    assert document["states"][phase]["initial"] == "b"
+    assert list(document["states"][phase]["states"]) == ["a", "b"]
+    assert "transitions" not in document
+
+
 def test_a_stay_is_stored_where_it_was_declared() -> None:
     """One of the only inner leaf might as well be the outer's, but was not declared there."""
     lifecycle = refined(refined(CONTRACT, "running", "a b: go a b"), "running.b", "x: again x x")

@@ -150,6 +150,7 @@ BROKEN = {
     ],
     "unknown-target": [
         with_edges(Transition("jump", "running.a", "running.c")),
+        with_edges(Transition("jump", "running.a", "completing.c")),
         with_edges(Transition("jump", "running.a", "running")),
         with_edges(
             Transition("fail", "running.b", "faild"),
@@ -379,6 +380,7 @@ def test_a_remedy_names_what_was_probably_meant(lifecycle: Lifecycle, hint: str)
             "initializing -start-> running.a -go-> running.b",
         ),
         (nested(a=State("a", timeout_s=59)), "initializing -start-> running.a.x -on-> running.a.y"),
+        (nested(a=State("a", timeout_s=7200)), "initializing -start-> running.a.x"),
         (without(CONTRACT, ("completing", "terminate")),
          "initializing -start-> running -complete-> completing"),
         (without(living("running.c"), ("running.a", "over")), ""),

@@ -7,7 +7,13 @@ import subprocess
 from collections.abc import Iterator
 
 from baqup_agent.lifecycle.declaration import Lifecycle
-from baqup_agent.lifecycle.diagrams.captions import TIMES, facts, printable, short_name, trigger_text
+from baqup_agent.lifecycle.diagrams.captions import (
+    TIMES,
+    facts,
+    printable,
+    short_name,
+    trigger_text,
+)
 from baqup_agent.lifecycle.diagrams.colours import EDGE, FILL, INK, STROKE
 from baqup_agent.lifecycle.diagrams.nesting import Arrow, Node, Picture, picture
 from baqup_agent.lifecycle.diagrams.overlay import Mark, Overlay

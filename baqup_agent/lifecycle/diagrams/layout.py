@@ -17,7 +17,15 @@ from attrs import define, evolve, field
 
 from baqup_agent.lifecycle.diagrams.folding import Point
 from baqup_agent.lifecycle.diagrams.grid import Grid
-from baqup_agent.lifecycle.diagrams.layers import Tie, backward, ordered, placed, ranks, spread, within
+from baqup_agent.lifecycle.diagrams.layers import (
+    Tie,
+    backward,
+    ordered,
+    placed,
+    ranks,
+    spread,
+    within,
+)
 from baqup_agent.lifecycle.diagrams.measures import Measures, Size
 from baqup_agent.lifecycle.diagrams.nesting import Node, Picture, is_within
 from baqup_agent.lifecycle.diagrams.scene import PlacedBox, PlacedLabel, Scene

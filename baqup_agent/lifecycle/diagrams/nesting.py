@@ -169,7 +169,7 @@ class _Builder:
         # A declaration does not keep what was named as initial; of equals, it is mostly the first.
         order = {leaf: -i for i, leaf in enumerate(self._paths)}
         entries = {
-            box: max(counter, key=lambda leaf: (counter[leaf], order[leaf]))  # noqa: B023
+            box: max(counter, key=lambda leaf: (counter[leaf], order[leaf]))
             for box, counter in hits.items()
         }
         initial = self._lifecycle.initial

@@ -133,7 +133,8 @@ def _text_lines(line: Timeline) -> Iterator[str]:
         name = cut(printable(row.leaf), name_width)
         share = row.total_s / line.total_s if line.total_s else 0.0
         time = duration_text(row.total_s)
-        yield f"{padded(name, name_width)}  {time:>11} {share:>5.0%} {_cells(row, line.total_s, bar)}".rstrip()
+        cells = _cells(row, line.total_s, bar)
+        yield f"{padded(name, name_width)}  {time:>11} {share:>5.0%} {cells}".rstrip()
         if len(row.stays) > 1:
             mean = duration_text(row.total_s / len(row.stays))
             longest = duration_text(max(end - start for start, end in row.stays))
@@ -183,9 +184,8 @@ def _svg_lines(line: Timeline) -> Iterator[str]:
     if line.failed:
         x = left + _AXIS
         colour = STROKE[Mark.FAILED]
-        yield (
-            f'<path d="M{x:.1f} {top - 4:.1f}V{bottom:.1f}" stroke="{colour}" stroke-width="2.4"/>'
-        )
+        line_down = f"M{x:.1f} {top - 4:.1f}V{bottom:.1f}"
+        yield f'<path d="{line_down}" stroke="{colour}" stroke-width="2.4"/>'
     yield "</svg>"
 
 

@@ -194,6 +194,8 @@ class _Reader:
         self._steps, self._end = [], None
 
     def _take_step(self, number: int, record: dict[str, Any]) -> None:
+        if self._end is not None:
+            raise self._error(number, "a step after the run's end; the file is damaged from here")
         step = TracedStep(
             number,
             self._text(number, record, "trigger"),
@@ -203,8 +205,6 @@ class _Reader:
         )
         assert self._begin is not None  # noqa: S101  the caller's promise
         state = self._steps[-1].target if self._steps else self._begin["initial"]
-        if self._end is not None:
-            raise self._error(number, "a step after the run's end; the file is damaged from here")
         if step.source != state:
             raise self._error(
                 number,

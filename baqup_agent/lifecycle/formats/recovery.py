@@ -35,10 +35,12 @@ def recover(lifecycle: Lifecycle) -> Plan:
         LifecycleFormatError: there is none: it is no refinement of the contract's lifecycle, or
             is too large.
     """
+    tried: list[Plan] = []
     for flags in product((True, False), (True, False), (False, True), (False, True)):
         plan = _Guess(lifecycle, **dict(zip(_FLAGS, flags, strict=True))).plan()
-        if plan is not None and _builds(plan, lifecycle):
+        if plan not in tried and _builds(plan, lifecycle):
             return plan
+        tried.append(plan)
     plan = _outright(lifecycle)
     if build(plan) != lifecycle:
         raise _foreign()
@@ -100,14 +102,9 @@ class _Guess:
         self._blocks = self._split()
         self._first = self._entered()
 
-    def plan(self) -> Plan | None:
-        """Return the plan of this reading; None if a target has no name that leads to it."""
-        refinements = []
-        for index, block in enumerate(self._lifted):
-            if self._hides(index, block):
-                return None
-            refinements.append(self.refinement(index, block))
-        return Plan(refinements)
+    def plan(self) -> Plan:
+        """Return the plan of this reading."""
+        return Plan(self.refinement(index, block) for index, block in enumerate(self._lifted))
 
     def refinement(self, index: int, block: Iterable[Transition]) -> Refinement:
         """Return the arguments of one `refine`, with the lifted edges of its block."""
@@ -121,12 +118,6 @@ class _Guess:
         )
         first = self._first.get(outer)
         return Refinement(outer, _local(first) if first else states[0].name, states, edges)
-
-    def _hides(self, index: int, block: Iterable[Transition]) -> bool:
-        """Whether a leaf of the refinement bears the very name of a target outside."""
-        outer = self._outer[index]
-        names = {_local(name) for name in self._children[outer]}
-        return any(edge.target in names and _parent(edge.target) != outer for edge in block)
 
     def _states(self, outer: str) -> Iterator[State]:
         return (self._lifecycle.state(name) for name in self._children[outer])

@@ -15,6 +15,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable
+from typing import Any
 
 from attrs import define, field
 
@@ -88,13 +89,19 @@ class Driver:
         try:
             self.machine.begin()
             self._advance_to("start")
-            self.machine.fire("start")
+            self._fire("start")
             self._await_work()
-            self.machine.fire("complete")
+            self._fire("complete")
             self._advance_to("terminate")
-            self.machine.fire("terminate")
+            self._fire("terminate")
         except BaseException as error:  # noqa: BLE001  the run's one error path
             self._fail(self.judge(error))
+
+    def _fire(self, trigger: str, **payload: Any) -> None:
+        """Fire a trigger; a stop that had to wait for the leaf just left is heeded now."""
+        self.machine.fire(trigger, **payload)
+        if self._stop is not None:
+            self._obey(self._stop)
 
     def _advance_to(self, trigger: str) -> None:
         """Take custom transitions until ``trigger`` is legal, heeding events in between."""
@@ -106,11 +113,14 @@ class Driver:
     def _take_the_first_way_on(self, wanted: str) -> None:
         leaf = self.machine.state
         custom = self.machine.lifecycle.custom_triggers
+        taken = len(self.machine.history)
         for trigger in self.machine.lifecycle.legal(leaf):
             if trigger in custom:
                 try:
-                    self.machine.fire(trigger)
+                    self._fire(trigger)
                 except RefusedTransition:
+                    if len(self.machine.history) > taken:  # it came from an effect
+                        raise
                     continue
                 return
         raise IllegalTransition(leaf, wanted, self.machine.lifecycle.legal(leaf))
@@ -139,8 +149,9 @@ class Driver:
         if isinstance(event, Fire):
             self._fire_for_the_work(event)
         elif isinstance(event, StopRequested):
+            self.log.info(f"{event.signal_name} received", state=self.machine.state)
             self._stop = self._stop or event
-            self._heed_stop(event)
+            self._obey(event)
         elif self.lasts(event.limit):
             raise outlasted(self.machine.lifecycle, event.limit.state)
         return False
@@ -150,24 +161,28 @@ class Driver:
         if event.trigger not in custom:  # the contract's own are not the author's to fire
             event.answer.put(IllegalTransition(self.machine.state, event.trigger, custom, custom))
             return
+        taken = len(self.machine.history)
         try:
-            self.machine.fire(event.trigger, **event.payload)
-        except IllegalTransition as error:
-            event.answer.put(error)  # nothing has changed: the author's code may go on
-            return
+            self._fire(event.trigger, **event.payload)
         except BaseException as error:
             event.answer.put(error)
-            raise
-        event.answer.put(None)
-        if self._stop is not None:  # the leaf that was to be finished is finished
-            self._heed_stop(self._stop)
+            # Refused by the machine itself, nothing has changed and the author's code may go on;
+            # the same error out of an effect comes after the step.
+            if not isinstance(error, IllegalTransition) or len(self.machine.history) > taken:
+                raise
+        else:
+            event.answer.put(None)
 
-    def _heed_stop(self, event: StopRequested) -> None:
+    def _obey(self, stop: StopRequested) -> None:
+        """Do what the current leaf makes of a request to stop.
+
+        Raises:
+            Aborted: the leaf aborts.
+        """
         leaf = self.machine.state
         policy = self.machine.lifecycle.signal_policy(leaf)
-        self.log.info(f"{event.signal_name} received", state=leaf, policy=str(policy))
         if policy is SignalPolicy.ABORT:
-            raise Aborted(f"{event.signal_name} received in state {leaf!r}; the job was aborted")
+            raise Aborted(f"{stop.signal_name} received; the job was aborted in state {leaf!r}")
         if policy is SignalPolicy.IGNORE:
             self._stop = None
 
@@ -177,11 +192,12 @@ class Driver:
             return
         try:
             self.stop_work(error)
-            self.machine.fire("fail")
         except BaseException as second:  # noqa: BLE001  nothing may hide the first error
-            self.log.error(f"ending the run failed too: {describe(second)}")
-            if not self.machine.final:
-                self.machine.fire("fail")
+            self.log.error(f"stopping the work failed too: {describe(second)}")
+        try:
+            self.machine.fire("fail")
+        except BaseException as second:  # noqa: BLE001  likewise
+            self.log.error(f"entering 'failed' failed too: {describe(second)}")
 
 
 def outlasted(lifecycle: Lifecycle, state: str) -> BaqupError:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 from baqup_agent.contract import AgentState
+from baqup_agent.errors import describe
 from baqup_agent.lifecycle.declaration import LeafEffect
 from baqup_agent.lifecycle.history import Step
 from baqup_agent.lifecycle.machine import Effect, Machine
@@ -53,7 +54,7 @@ def machine_of(run: RunContext, observer: Callable[[Step], None]) -> Machine:
     for state in (*lifecycle.compounds, *lifecycle.states):
         row = [partial(effect, run) for effect in EFFECTS.get(state.name, ())]
         effects[state.name] = [*row, *(partial(_on_job, run, call) for call in state.on_enter)]
-        exits[state.name] = [partial(_on_job, run, call) for call in state.on_exit]
+        exits[state.name] = [partial(_leave_on_job, run, call) for call in state.on_exit]
     actions = {name: [partial(action, run) for action in row] for name, row in ACTIONS.items()}
     return Machine(
         lifecycle, effects, exits=exits, actions=actions, observer=observer, clock=run.clock
@@ -63,3 +64,13 @@ def machine_of(run: RunContext, observer: Callable[[Step], None]) -> Machine:
 def _on_job(run: RunContext, call: LeafEffect) -> None:
     if run.job is not None:  # a run that failed before there was a job left nothing behind
         call(run.job)
+
+
+def _leave_on_job(run: RunContext, call: LeafEffect) -> None:
+    try:
+        _on_job(run, call)
+    except Exception as error:
+        if run.error is None:
+            raise
+        # The run is failing already; no effect may keep it in a live state.
+        run.log.error("an exit effect failed while the run was failing", reason=describe(error))

@@ -18,6 +18,7 @@ DUMP = refine(
     transitions=[
         Transition("dumped", "dumping", "compressing"),
         Transition("again", "compressing", "dumping", guard=lambda ok=False: ok),
+        Transition("complete", "compressing", "completing"),
     ],
 )
 

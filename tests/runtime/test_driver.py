@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -248,6 +249,58 @@ def test_an_effect_that_bursts_on_a_request_fails_the_run() -> None:
     assert scene.machine.state == "failed"
     assert scene.error is not None
     assert scene.error.exit_code == 74
+
+
+def test_an_effect_that_raises_an_illegal_transition_fails_the_run() -> None:
+    """It comes after the step, so it is no answer to the request: something broke."""
+    scenes: list[Scene] = []
+
+    def work() -> None:
+        with contextlib.suppress(IllegalTransition):
+            asking(lambda: scenes[0], "go")()
+
+    burst = {"running.b": IllegalTransition("elsewhere", "x", [])}
+    scene = Scene(work, lifecycle=LEAVES, burst=burst)
+    scenes.append(scene)
+    scene.drive()
+
+    assert scene.machine.state == "failed"
+    assert scene.error is not None
+    assert scene.error.exit_code == 70
+
+
+def test_an_exit_effect_that_always_raises_does_not_make_the_driver_raise() -> None:
+    """`drive` promises never to; what it could not do is logged."""
+
+    def burst() -> None:
+        raise OSError("still on fire")
+
+    def work() -> None:
+        raise DataError("first")
+
+    scene = Scene(work)
+    scene.machine = Machine(CONTRACT, {"running": [scene.worker.start]}, exits={"running": [burst]})
+    scene.driver.machine = scene.machine
+    scene.drive()
+
+    assert isinstance(scene.error, DataError)
+
+
+FIRST = refine(
+    CONTRACT, "initializing", initial="a", states=[State("a", on_signal="finish"), State("b")],
+    transitions=[Transition("go", "a", "b")],
+)  # fmt: skip
+
+
+def test_a_stop_that_a_leaf_of_initializing_outlives_is_not_lost() -> None:
+    """`finish` lets that leaf end; the next one aborts, and the work never begins."""
+    scene = Scene(lifecycle=FIRST)
+    scene.inbox.put(StopRequested("SIGTERM"))
+    scene.drive()
+
+    assert isinstance(scene.error, Aborted)
+    assert "'initializing.b'" in scene.error.message
+    assert "running" not in scene.seen
 
 
 def test_a_stop_waits_for_the_leaf_that_finishes() -> None:

@@ -194,10 +194,13 @@ class Driver:
             self.stop_work(error)
         except BaseException as second:  # noqa: BLE001  nothing may hide the first error
             self.log.error(f"stopping the work failed too: {describe(second)}")
-        try:
-            self.machine.fire("fail")
-        except BaseException as second:  # noqa: BLE001  likewise
-            self.log.error(f"entering 'failed' failed too: {describe(second)}")
+        for _ in range(2):  # an exit effect that broke once may let the second try pass
+            if self.machine.final:
+                return
+            try:
+                self.machine.fire("fail")
+            except BaseException as second:  # noqa: BLE001  likewise
+                self.log.error(f"entering 'failed' failed too: {describe(second)}")
 
 
 def outlasted(lifecycle: Lifecycle, state: str) -> BaqupError:

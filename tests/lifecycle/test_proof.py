@@ -13,9 +13,9 @@ from baqup_agent.config.variables import VARIABLES
 from baqup_agent.contract import ExitCode
 from baqup_agent.lifecycle.declaration import Deadline
 from baqup_agent.lifecycle.proof import LifecycleProofError, Proof, prove, require_proof
-from baqup_agent.lifecycle.proof_limits import JOB_TIMEOUT_S
-from baqup_agent.lifecycle.proof_rules import RULES, Severity, way_text
-from baqup_agent.lifecycle.proof_shape import DEEPEST
+from baqup_agent.lifecycle.proof.limits import JOB_TIMEOUT_S
+from baqup_agent.lifecycle.proof.rules import RULES, Severity, way_text
+from baqup_agent.lifecycle.proof.shape import DEEPEST
 from baqup_agent.lifecycle.refinement import LifecycleDeclarationError, refine
 
 

@@ -16,7 +16,7 @@ from baqup_agent.contract import ExitCode
 from baqup_agent.errors import UsageError
 from baqup_agent.lifecycle.declaration import Lifecycle
 from baqup_agent.lifecycle.proof import LifecycleProofError, prove
-from baqup_agent.lifecycle.proof_rules import Finding, Severity, found, way_text
+from baqup_agent.lifecycle.proof.rules import Finding, Severity, found, way_text
 from baqup_agent.lifecycle.refinement import LifecycleDeclarationError
 
 #: Width of the text, columns.

@@ -12,8 +12,8 @@ from keyword import iskeyword
 from unicodedata import normalize
 
 from baqup_agent.lifecycle.declaration import CONTRACT, Guard, Transition
-from baqup_agent.lifecycle.proof_rules import Finding, found, listed, quoted
-from baqup_agent.lifecycle.proof_shape import FINAL, PHASES, Shape, phase_of
+from baqup_agent.lifecycle.proof.rules import Finding, found, listed, quoted
+from baqup_agent.lifecycle.proof.shape import FINAL, PHASES, Shape, phase_of
 
 #: Names that the running machine gives to something else than a custom trigger.
 RESERVED_TRIGGERS = frozenset({"state", "trigger"})

@@ -1,6 +1,6 @@
 """Proves that a lifecycle refines the contract, or shows where it does not (Contract §1).
 
-The rules stand in `baqup_agent.lifecycle.proof_rules`. They are looked at in stages: names and
+The rules stand in `baqup_agent.lifecycle.proof.rules`. They are looked at in stages: names and
 edges first, then limits, and the ways through only once every name means something, so that one
 misspelt leaf is not told as ten that cannot be reached.
 """
@@ -12,12 +12,12 @@ from collections.abc import Iterator
 from attrs import frozen
 
 from baqup_agent.lifecycle.declaration import Lifecycle
-from baqup_agent.lifecycle.proof_edges import edges_hold
-from baqup_agent.lifecycle.proof_limits import limits_hold
-from baqup_agent.lifecycle.proof_rules import Finding, Severity
-from baqup_agent.lifecycle.proof_shape import Shape
-from baqup_agent.lifecycle.proof_states import states_hold
-from baqup_agent.lifecycle.proof_ways import ways_hold
+from baqup_agent.lifecycle.proof.edges import edges_hold
+from baqup_agent.lifecycle.proof.limits import limits_hold
+from baqup_agent.lifecycle.proof.rules import Finding, Severity
+from baqup_agent.lifecycle.proof.shape import Shape
+from baqup_agent.lifecycle.proof.states import states_hold
+from baqup_agent.lifecycle.proof.ways import ways_hold
 from baqup_agent.lifecycle.refinement import LifecycleDeclarationError
 
 #: Rules without which the ways through mean nothing.

@@ -15,8 +15,8 @@ from itertools import chain
 
 from baqup_agent.contract import AgentState
 from baqup_agent.lifecycle.declaration import CONTRACT, SignalPolicy, Transition
-from baqup_agent.lifecycle.proof_rules import Finding, found, listed, quoted
-from baqup_agent.lifecycle.proof_shape import (
+from baqup_agent.lifecycle.proof.rules import Finding, found, listed, quoted
+from baqup_agent.lifecycle.proof.shape import (
     Shape,
     breadth_first,
     components,

@@ -8,8 +8,8 @@ from threading import TIMEOUT_MAX
 from typing import TypeGuard
 
 from baqup_agent.lifecycle.declaration import CONTRACT, Deadline, State
-from baqup_agent.lifecycle.proof_rules import Finding, found, quoted
-from baqup_agent.lifecycle.proof_shape import FINAL, PHASES, Shape, phase_of
+from baqup_agent.lifecycle.proof.rules import Finding, found, quoted
+from baqup_agent.lifecycle.proof.shape import FINAL, PHASES, Shape, phase_of
 
 #: ``BAQUP_JOB_TIMEOUT`` where nobody sets it, seconds (Contract §2).
 JOB_TIMEOUT_S = 3600

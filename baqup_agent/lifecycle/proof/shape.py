@@ -20,7 +20,7 @@ from baqup_agent.lifecycle.declaration import (
     State,
     Transition,
 )
-from baqup_agent.lifecycle.proof_rules import listed, quoted
+from baqup_agent.lifecycle.proof.rules import listed, quoted
 
 #: The phases by their names.
 PHASES = frozenset(phase.value for phase in AgentState)

@@ -8,8 +8,8 @@ from itertools import chain
 
 from baqup_agent.contract import AgentState
 from baqup_agent.lifecycle.declaration import CONTRACT, SEPARATOR, State
-from baqup_agent.lifecycle.proof_rules import Finding, found, listed, quoted
-from baqup_agent.lifecycle.proof_shape import DEEPEST, FINAL, PHASES, Shape, phase_of, scopes_of
+from baqup_agent.lifecycle.proof.rules import Finding, found, listed, quoted
+from baqup_agent.lifecycle.proof.shape import DEEPEST, FINAL, PHASES, Shape, phase_of, scopes_of
 
 
 def states_hold(shape: Shape) -> Iterator[Finding]:

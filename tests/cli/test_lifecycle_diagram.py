@@ -16,15 +16,9 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from tests.cli.command import CHECKOUT, environment
+from tests.cli.command import CHECKOUT, PROGRAM, environment
 from tests.lifecycle.traces import CUT, FAILING, GOOD, records, written
 from tests.waiting import eventually
-
-#: The command line with the lifecycle group, however its table is ordered.
-_START = (
-    "import sys; from baqup_agent.cli import app, main; app._COMMANDS.setdefault('lifecycle', "
-    "('baqup_agent.cli.lifecycle.group:lifecycle_group', '')); main(sys.argv[1:])"
-)
 
 AGENT = """
 from baqup_agent import Agent
@@ -39,7 +33,7 @@ class Example(Agent):
 
 
 def command(*arguments: object) -> list[str]:
-    return [sys.executable, "-c", _START, "lifecycle", *map(str, arguments)]
+    return [*PROGRAM, "lifecycle", *map(str, arguments)]
 
 
 def lifecycle(*arguments: object, **changes: str) -> subprocess.CompletedProcess[bytes]:

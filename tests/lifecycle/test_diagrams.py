@@ -7,10 +7,10 @@ from collections.abc import Callable
 from xml.etree import ElementTree as ET
 
 import pytest
+from rich.cells import cell_len as columns
 
 from baqup_agent import CONTRACT, Lifecycle, State, Transition
 from baqup_agent.lifecycle.diagrams import TooLargeError, dot, mermaid, svg, text
-from baqup_agent.lifecycle.diagrams.columns import columns
 from baqup_agent.lifecycle.diagrams.nesting import picture
 from baqup_agent.lifecycle.diagrams.svg import MOST_BOXES
 from baqup_agent.lifecycle.refinement import refine
@@ -147,6 +147,17 @@ def test_wide_characters_keep_the_borders_in_line() -> None:
     lines = text(lifecycle, "x").splitlines()
 
     assert {columns(line) for line in lines if line.startswith(("╭", "│", "╰"))} == {80}
+
+
+def test_a_long_name_is_cut_rather_than_the_border_broken() -> None:
+    """As is a word that no line has room for."""
+    lifecycle = refine(
+        CONTRACT, "running", initial="n" * 120, states=[State("n" * 120, description="w" * 200)]
+    )
+    lines = text(lifecycle, "x").splitlines()
+
+    assert {columns(line) for line in lines if line.startswith(("╭", "│", "╰"))} == {80}
+    assert sum(line.count("w") for line in lines if set(line) <= set("│ w")) == 200
 
 
 def test_control_characters_of_a_description_do_not_reach_the_terminal() -> None:

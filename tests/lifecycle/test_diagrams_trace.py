@@ -12,6 +12,7 @@ from xml.etree import ElementTree as ET
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.cells import cell_len as columns
 
 from baqup_agent import CONTRACT
 from baqup_agent.lifecycle.diagrams import (
@@ -28,7 +29,6 @@ from baqup_agent.lifecycle.diagrams import (
     timeline_text,
 )
 from baqup_agent.lifecycle.diagrams.colours import STROKE
-from baqup_agent.lifecycle.diagrams.columns import columns
 from baqup_agent.lifecycle.diagrams.overlay import Mark
 from baqup_agent.lifecycle.diagrams.timeline import timeline
 from tests.lifecycle.rich_example import RICH_EXAMPLE

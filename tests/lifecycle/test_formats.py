@@ -391,6 +391,21 @@ def test_files_are_loaded_by_the_end_of_their_name(pyyaml: None, tmp_path: Path)
     assert load_file(str(tmp_path / "a.yml"), resolve=True) == DUMP
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("1e5", "0x1F", "1_000", "1:30", "~", "null", "Yes", "=", "2026-01-15", ".5", "+7"),
+        *(".nan", "a\nb", "a\n", "\n", "a\x85b", "a\u2028b", " a ", "\t", "# a", "- a"),
+        *("a: b", "'\"\\", "é😀\x00"),
+    ],
+)
+def test_any_description_survives_yaml(pyyaml: None, text: str) -> None:
+    """Texts that look like numbers, dates, words or marks of YAML come back as they were."""
+    lifecycle = refine(CONTRACT, "running", initial="a", states=[State("a", description=text)])
+
+    assert from_yaml(to_yaml(lifecycle)) == lifecycle
+
+
 def test_words_of_older_yaml_are_texts(pyyaml: None) -> None:
     """A trigger may be named on, off, yes, no or y without quotes."""
     lifecycle = from_yaml(

@@ -283,7 +283,7 @@ def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.json")
     (tmp_path / "latin.json").write_bytes(b'{"\xe9": 1}')
     (tmp_path / "folder.yaml").mkdir()
-    (tmp_path / "huge.json").write_bytes(b" " * (8 * 1024 * 1024 + 1))
+    (tmp_path / "huge.json").write_text("é" * (4 * 1024 * 1024 + 1), encoding="utf-8")
     for name, message in {
         "absent.json": "cannot be read: No such file or directory; check the name",
         "pipe.json": "not a file",
@@ -367,6 +367,16 @@ def test_refinements_cannot_multiply_without_end() -> None:
         )
     )
     assert time.monotonic() - begin < 60
+
+
+def test_inherited_transitions_count() -> None:
+    """Three hundred leaves that inherit four hundred edges each are beyond the limit."""
+    edges = [row(f"t{n}", "a", "b") for n in range(400)]
+    inner = {"initial": "s0", "states": {f"s{n}": {} for n in range(300)}}
+    phase = {"initial": "a", "states": {"a": inner, "b": {}}, "transitions": edges}
+
+    message = str(refusal(json.dumps({"version": 1, "states": {"running": phase}})))
+    assert "states.running.states.a: refining 'running.a' makes the lifecycle too large" in message
 
 
 def test_a_file_of_thousands_of_faults_ends_soon() -> None:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import hashlib
-import os
+import random
 import sys
 
 import blake3
@@ -10,7 +10,7 @@ import pytest
 from baqup_agent.errors import ConfigError, IOFailure
 from baqup_agent.staging.checksum import CHUNK_BYTES, compute_checksum, feed, new_hash
 
-CONTENT = os.urandom(2 * CHUNK_BYTES + 17)
+CONTENT = random.Random(4).randbytes(2 * CHUNK_BYTES + 17)
 
 
 @pytest.mark.parametrize(

@@ -140,7 +140,7 @@ EXCLUDES: list[tuple[list[str], set[str]]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("patterns", "kept"), EXCLUDES, ids=lambda value: str(value)[:30])
+@pytest.mark.parametrize(("patterns", "kept"), EXCLUDES, ids=lambda value: " ".join(sorted(value)))
 def test_excludes_mean_what_they_mean_to_git(
     jobs: Jobs, source: Path, patterns: list[str], kept: set[str]
 ) -> None:

@@ -78,7 +78,7 @@ class AgentProcess:
         assert self.process.stderr is not None
         if not self.process.stderr.closed:
             for line in self.process.stderr:
-                self._lines.append(line)  # noqa: PERF402  each as it comes
+                self._lines.append(line)
 
     # -- what a controller sees ---------------------------------------------------------------
 

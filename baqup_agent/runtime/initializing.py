@@ -22,7 +22,6 @@ from baqup_agent.job.job import Job
 from baqup_agent.job.process import ChildProcesses
 from baqup_agent.job.progress import Progress
 from baqup_agent.job.triggers import LiveTriggers
-from baqup_agent.lifecycle.declaration import Lifecycle
 from baqup_agent.runtime.configuring import read
 from baqup_agent.runtime.context import RunContext
 from baqup_agent.runtime.firing import ask_driver
@@ -132,6 +131,8 @@ def make_job(run: RunContext) -> None:
 
 
 def _begun_trace(run: RunContext, path: Path) -> Trace:
+    from baqup_agent.lifecycle.formats import to_json  # only runs that are traced need it
+
     trace = Trace(path, run.log)
     trace.write(
         "begin",
@@ -143,19 +144,9 @@ def _begun_trace(run: RunContext, path: Path) -> Trace:
         initial=run.lifecycle.initial,
         timestamp=timestamp(run.started_at),
         monotonic_s=run.started_s,
-        lifecycle=_stored(run.lifecycle),
+        lifecycle=to_json(run.lifecycle, sketch=True),
     )
     return trace
-
-
-def _stored(lifecycle: Lifecycle) -> dict[str, Any] | None:
-    """The lifecycle as JSON, for readers of the trace; None if it holds callables without names."""
-    from baqup_agent.lifecycle.formats import LifecycleFormatError, to_json
-
-    try:
-        return to_json(lifecycle)
-    except LifecycleFormatError:
-        return None
 
 
 def _client(run: RunContext, settings: BusSettings, job_id: str) -> BusClient:

@@ -14,6 +14,7 @@ from attrs import frozen
 from baqup_agent.agent import Agent
 from baqup_agent.errors import UsageError
 from baqup_agent.lifecycle.declaration import CONTRACT, Lifecycle
+from baqup_agent.lifecycle.refinement import LifecycleDeclarationError
 
 _FORMS = "give module:Class, path/to/agent.py:Class, contract, or a .json, .yaml or .yml file"
 
@@ -43,14 +44,21 @@ def find(text: str) -> Target:
     if text == "contract":
         return Target("The lifecycle of a baqup job", CONTRACT)
     if Path(text).suffix in {".json", ".yaml", ".yml"}:
-        from baqup_agent.lifecycle.formats import load_file
-
-        return Target(Path(text).name, load_file(Path(text)))
+        return Target(Path(text).name, _stored(Path(text)))
     place, colon, name = text.rpartition(":")
     if not colon or not place or not name:
         raise UsageError(f"{text!r} names no lifecycle; {_FORMS}")
     agent = _agent(_module(place), place, name)
     return Target(agent.name, agent.declared_lifecycle())
+
+
+def _stored(path: Path) -> Lifecycle:
+    from baqup_agent.lifecycle.formats import load_file
+
+    try:
+        return load_file(path)
+    except LifecycleDeclarationError as error:
+        raise UsageError(str(error)) from error
 
 
 def _module(place: str) -> ModuleType:

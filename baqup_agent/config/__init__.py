@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from baqup_agent.lazy import lazy_names
 
 if TYPE_CHECKING:
     from baqup_agent.config.load import load_config
 
 __all__ = ["load_config"]
 
-
-def __getattr__(name: str) -> Any:
-    if name == "load_config":
-        from baqup_agent.config.load import load_config
-
-        return load_config
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__, __dir__ = lazy_names(__name__, {"load_config": "load"})

@@ -6,8 +6,9 @@ that a command which needs one of them does not pay for the others.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from baqup_agent.lazy import lazy_names
 
 if TYPE_CHECKING:
     from baqup_agent.controller.agents import AgentCommand, resolve_agent
@@ -60,15 +61,4 @@ _HOMES = {
     "run_job": "run",
 }
 
-
-def __getattr__(name: str) -> Any:
-    home = _HOMES.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{home}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)

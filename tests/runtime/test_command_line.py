@@ -48,6 +48,20 @@ def test_info_is_one_document_and_needs_no_environment() -> None:
     assert info["roles"] == ["snapshot", "restore"]
 
 
+@pytest.mark.parametrize("question", ["--info", "--validate"])
+def test_an_answer_that_nobody_reads_is_no_traceback(question: str) -> None:
+    """The reader has closed the pipe: an I/O error by its code, and not a word on stderr."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [sys.executable, str(ACTOR), question],
+        env=ENVIRON, stdout=writer, stderr=subprocess.PIPE, check=False,
+    )  # fmt: skip
+    os.close(writer)
+
+    assert (done.returncode, done.stderr) == (74, b"")
+
+
 def test_the_stop_grace_is_what_the_lifecycle_needs() -> None:
     """The longest live state that a stop signal lets finish, its overrun, and the last report."""
     completing = CONTRACT.state("completing").deadline

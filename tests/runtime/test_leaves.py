@@ -139,6 +139,14 @@ def test_a_trace_is_complete_up_to_a_kill(act: Act, tmp_path: Path) -> None:
     assert kinds == ["begin", "step"]
 
 
+def test_a_trace_on_a_full_disk_does_not_disturb_the_run(act: Act) -> None:
+    """It ends with one warning; the backup goes on."""
+    run = act("through", program=LEAFY, environ={"BAQUP_AGENT_TRACE_FILE": "/dev/full"})
+
+    assert run.wait() == 0
+    assert [line["message"] for line in run.log].count("the trace ends here") == 1
+
+
 def test_a_trace_that_cannot_be_written_is_a_configuration_error(act: Act, tmp_path: Path) -> None:
     """The variable, the path and the reason stand in one line."""
     environ = {"BAQUP_AGENT_TRACE_FILE": str(tmp_path / "no" / "trace")}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import sqlite3
 from pathlib import Path
@@ -23,7 +24,7 @@ def test_the_ten_line_agent_works_as_it_stands(tmp_path: Path) -> None:
     script = tmp_path / "my_agent.py"
     script.write_text(code)
     database = tmp_path / "my.db"
-    with sqlite3.connect(database) as connection:
+    with contextlib.closing(sqlite3.connect(database)) as connection, connection:
         connection.execute("create table t (x)")
         connection.execute("insert into t values ('hello')")
 

@@ -291,7 +291,7 @@ def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
         "latin.json": "byte 3 is not UTF-8",
         "huge.json": "longer than 8388608 bytes",
         "lifecycle.toml": "expected a name that ends in .json, .yaml, .yml",
-        "nul\0.json": "cannot be read: embedded null byte",
+        "nul\0.json": "cannot be read: ",  # the words behind it are the interpreter's
     }.items():
         with pytest.raises(LifecycleFormatError) as caught:
             load_file(tmp_path / name)

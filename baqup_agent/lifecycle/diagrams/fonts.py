@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 import unicodedata
 
@@ -11,7 +12,7 @@ _WIDE = frozenset("mwMW@%\u2013\u2014→↺")
 
 def text_width(text: str, size: float, *, bold: bool = False) -> float:
     """Estimate a text's width in px, for a sans-serif font of ``size`` px."""
-    ems = sum(_em(char) for char in text)
+    ems = math.fsum(_em(char) for char in text)
     return ems * size * (1.09 if bold else 1.0)
 
 

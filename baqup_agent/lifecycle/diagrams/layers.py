@@ -6,6 +6,7 @@ the other one; which of them is x is for the caller.
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -169,8 +170,8 @@ def _barycentre(name: str, sides: Mapping[str, list[Tie]], positions: Mapping[st
     if not ties:
         return positions[name]
     others = [(tie, tie.upper if tie.lower == name else tie.lower) for tie in ties]
-    total = sum(tie.weight for tie, _ in others)
-    return sum(tie.weight * positions[other] for tie, other in others) / total
+    total = math.fsum(tie.weight for tie, _ in others)
+    return math.fsum(tie.weight * positions[other] for tie, other in others) / total
 
 
 def _crossings(layers: list[list[str]], ties: Sequence[Tie]) -> int:
@@ -290,13 +291,13 @@ def _wish(
         ]
     if not pulls:
         return middle[name], 0.01
-    return _median(pulls), sum(weight for _, weight in pulls)
+    return _median(pulls), math.fsum(weight for _, weight in pulls)
 
 
 def _median(pulls: list[tuple[float, float]]) -> float:
     """The weighted median; the mean of two where they balance."""
     pulls = sorted(pulls)
-    half = sum(weight for _, weight in pulls) / 2
+    half = math.fsum(weight for _, weight in pulls) / 2
     reached = 0.0
     for i, (place, weight) in enumerate(pulls):
         reached += weight

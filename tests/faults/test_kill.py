@@ -13,14 +13,18 @@ from baqup_agent.contract import MANIFEST_NAME
 from baqup_agent.staging.verification import verify
 from tests.agent_process import AgentProcess
 
-#: Longer than a whole run on this machine; the first run measures it.
 SEED = 20260115
 
 
+@pytest.mark.timeout(1200)  # the long mode is long
 def test_kills_leave_all_or_nothing(tmp_path: Path, long: bool) -> None:
-    """However the run is cut, the directory is complete and valid, or has no manifest."""
+    """However the run is cut, the directory is complete and valid, or has no manifest.
+
+    The instants are random; their centre follows the outcomes, so that it stays at the moment of
+    publication however quick the machine is just now.
+    """
     kills = 200 if long else 40
-    whole_s = _life_s(tmp_path)
+    centre_s = _life_s(tmp_path)
     moments = random.Random(SEED)
     outcomes = {"published": 0, "cut": 0}
     for number in range(kills):
@@ -28,19 +32,18 @@ def test_kills_leave_all_or_nothing(tmp_path: Path, long: bool) -> None:
         scene.mkdir()
         run = AgentProcess(scene, environ={"BAQUP_SOURCE_ACT": "write-four"})
         try:
-            time.sleep(moments.uniform(0.3, 1.1) * whole_s)  # the instant is what is tested
+            time.sleep(moments.uniform(0.4, 1.2) * centre_s)  # the instant is what is tested
             run.process.send_signal(signal.SIGKILL)
             run.process.wait()
-            if (run.directory / MANIFEST_NAME).exists():
-                outcomes["published"] += 1
+            published = (run.directory / MANIFEST_NAME).exists()
+            outcomes["published" if published else "cut"] += 1
+            centre_s *= 0.9 if published else 1.1
+            if published:
                 verification = verify(run.directory)
                 assert verification.ok, verification.problems
-            else:
-                outcomes["cut"] += 1
         finally:
             run.end()
     print(f"{kills} kills: {outcomes}, 0 violations")
-    assert sum(outcomes.values()) == kills
     assert min(outcomes.values()) > 0, "the kills all fell on one side of the publication"
 
 

@@ -45,7 +45,20 @@ def shortened(name: str) -> None:
     ActorAgent.lifecycle = evolve(CONTRACT, states=states)
 
 
+def broken_after_publication() -> None:
+    """Have publication fail once the manifest is visible, as a last sync on a dying disk would."""
+    original = Staging.publish
+
+    def publish(self: Staging, manifest: Any) -> Any:
+        original(self, manifest)
+        raise OSError(5, "Input/output error")
+
+    Staging.publish = publish
+
+
 if __name__ == "__main__":
+    if "BREAK_AFTER_PUBLICATION" in os.environ:
+        broken_after_publication()
     for step in ("prepare", "publish", "remove"):
         held(step)
     if "SHORT" in os.environ:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.agent_process import AgentProcess
-from tests.runtime.conftest import Act
+from tests.runtime.conftest import SLOW_ACTOR, Act
 from tests.spec import assert_keeps
 
 
@@ -247,6 +247,19 @@ def test_an_absent_bus_does_not_fail_the_job(act: Act) -> None:
     assert run.log[-1]["context"]["exit_code"] == 75
     assert_keeps("status", run.orphan)
     assert_keeps("manifest", run.manifest)
+
+
+def test_nothing_calls_a_published_backup_failed(act: Act) -> None:
+    """Once the manifest is visible, an error ends as unreported, with status success and 75."""
+    run = act("write", program=SLOW_ACTOR, environ={"BREAK_AFTER_PUBLICATION": "yes"})
+
+    assert run.wait() == 75
+    assert run.manifest is not None
+    assert run.status["status"] == "success"
+    assert run.status["exit_code"] == 75
+    assert run.status["error"] is None
+    assert "Input/output error" in run.log[-1]["message"]
+    assert_keeps("status", run.status)
 
 
 def test_a_failure_without_a_bus_keeps_its_own_code(act: Act) -> None:

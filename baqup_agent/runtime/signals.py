@@ -67,5 +67,11 @@ class Signals:
                     on_stop(signal.Signals(number).name)
 
 
+def ignore_signals() -> None:
+    """Turn a deaf ear to them for good: the run is over and its exit code is decided."""
+    for signum in (*STOP_SIGNALS, PROBE_SIGNAL):
+        signal.signal(signum, signal.SIG_IGN)
+
+
 def _do_nothing(_signum: int, _frame: object) -> None:
     """Keep the default disposition away; the listening thread does the work."""

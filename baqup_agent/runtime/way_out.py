@@ -14,6 +14,7 @@ from baqup_agent.errors import BaqupError, InternalError
 from baqup_agent.observability.sink import LogSink
 from baqup_agent.runtime.context import RunContext
 from baqup_agent.runtime.descendants import end_descendants
+from baqup_agent.runtime.signals import ignore_signals
 
 #: Seconds between SIGTERM and SIGKILL for children that are still there at the end.
 _CHILDREN_GRACE_S = 0.5
@@ -49,6 +50,8 @@ def leave(run: RunContext) -> NoReturn:
     """
     code = run.exit_code
     drop_unheard_output()
+    # The dying interpreter gives handled signals their default back, which would change the code.
+    ignore_signals()
     if run.worker is not None and not run.worker.wait(0):
         os._exit(code)  # the author's code is stuck; nothing of it may run any more
     # An exit handler or a thread of the author's code may hang: the code stands all the same.

@@ -180,6 +180,19 @@ def test_a_stop_signal_at_any_moment_gives_all_or_nothing(act: Act, delay_ms: in
         assert run.log == []
 
 
+def test_signals_after_the_end_change_nothing(act: Act) -> None:
+    """Once the run has ended its code stands, however late the process itself goes."""
+    run = act("write")
+    run.wait_for_log("run ended")
+
+    while run.process.poll() is None:
+        for signum in (TERM, INT, USR1):
+            run.signal(signum)
+
+    assert run.wait() == 0
+    assert run.status["status"] == "success"
+
+
 def test_sigkill_takes_the_children_along(act: Act) -> None:
     """The guardian ends them, grandchildren and those in sessions of their own too."""
     for name in ("child", "own-child"):

@@ -1,36 +1,18 @@
 """The bus on a Redis or Valkey server (Contract §3).
 
-redis-py is imported where it is used: in the publisher's thread, while the job starts. Its own
-retries are off and its timeouts short, for by itself it would hold a dead connection for most of
-a minute, and repeat writes that took effect.
+One Lua script writes one message, or one batch of events; see `baqup_agent.bus.redis_scripts`.
 """
 
 from __future__ import annotations
 
-from typing import Any, Protocol, cast
+from typing import Any
 
 from baqup_agent.bus.encoding import to_fields, to_json
 from baqup_agent.bus.outage import BusUnavailable
+from baqup_agent.bus.redis_connect import SOCKET_TIMEOUT_S, RedisClient, open_client
 from baqup_agent.bus.redis_scripts import APPEND_EVENT, WRITE_HASH, Script
 from baqup_agent.bus.topology import NOTIFY_WORD, PLACES, Wire, entry_id, key
 from baqup_agent.bus.url import RedisUrl
-
-#: Seconds that connecting, and each answer of the server, may take.
-SOCKET_TIMEOUT_S = 1.0
-
-#: Seconds of silence after which a connection is tested before it is used.
-_HEALTH_CHECK_S = 10
-
-
-class RedisClient(Protocol):
-    """What is used of redis-py's client, whose own types are loose."""
-
-    def execute_command(self, *arguments: object) -> object:
-        """Send one command and return the server's answer."""
-
-    def close(self) -> None:
-        """Close the connection."""
-
 
 class RedisTransport:
     """Writes messages to a Redis server.
@@ -62,7 +44,7 @@ class RedisTransport:
         """
         self.close()
         try:
-            client = self._client = self._open()
+            client = self._client = open_client(self._url, self._timeout_s)
             client.execute_command("PING")
             client.execute_command("EVAL", "return 1", 0)
         except Exception as error:
@@ -90,21 +72,6 @@ class RedisTransport:
         client, self._client = self._client, None
         if client is not None:
             client.close()
-
-    def _open(self) -> RedisClient:
-        from redis import Redis
-        from redis.backoff import NoBackoff
-        from redis.retry import Retry
-
-        client = Redis.from_url(
-            self._url.secret.reveal(),
-            socket_timeout=self._timeout_s,
-            socket_connect_timeout=self._timeout_s,
-            retry=Retry(NoBackoff(), 0),
-            health_check_interval=_HEALTH_CHECK_S,
-            protocol=2,
-        )
-        return cast("RedisClient", client)
 
     def _call(self, message: Wire) -> tuple[Script, list[Any]]:
         place = PLACES[message["type"]]

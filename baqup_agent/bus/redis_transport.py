@@ -14,6 +14,7 @@ from baqup_agent.bus.redis_scripts import APPEND_EVENT, WRITE_HASH, Script
 from baqup_agent.bus.topology import NOTIFY_WORD, PLACES, Wire, entry_id, key
 from baqup_agent.bus.url import RedisUrl
 
+
 class RedisTransport:
     """Writes messages to a Redis server.
 

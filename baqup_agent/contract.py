@@ -168,6 +168,9 @@ class EventCode(NamedTuple):
     meaning: str
 
 
+#: [SDK] The code of the one event that tells how many others were given up.
+EVENTS_DROPPED = "EVENTS_DROPPED"
+
 #: The contract's own event codes; an agent may add codes of its own.
 EVENT_CODES: dict[str, EventCode] = {
     "PERMISSION_DENIED": EventCode("warn", "access to a file or resource was refused"),
@@ -181,4 +184,5 @@ EVENT_CODES: dict[str, EventCode] = {
     "RESOURCE_LIMIT_APPROACHING": EventCode("warn", "close to a configured limit"),
     "RESOURCE_LIMIT_EXCEEDED": EventCode("error", "over a configured limit, aborting"),
     "ANOMALY_DETECTED": EventCode("warn", "an unusual pattern in the source"),
+    EVENTS_DROPPED: EventCode("warn", "too many events waited for the bus"),
 }

@@ -55,6 +55,7 @@ class AgentProcess:
             "BAQUP_STAGING_DIR": str(self.staging),
             "BAQUP_BUS_URL": f"file://{self.bus}",
             "BAQUP_BUS_GRACE_PERIOD": "1",
+            "BAQUP_BUS_FALLBACK_DIR": str(scene / "buffer"),
             "PYTHONPATH": str(Path(__file__).parents[1]),
             **(environ or {}),
         }

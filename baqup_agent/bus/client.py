@@ -2,30 +2,52 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol
 
 from baqup_agent.bus.backoff import Backoff
-from baqup_agent.bus.messages import Event, Heartbeat, Intent, Message, Progress, Stamper, Status
+from baqup_agent.bus.encoding import EventMembers, event_head, event_json, to_json
+from baqup_agent.bus.messages import (
+    Heartbeat,
+    Intent,
+    Progress,
+    Stamper,
+    Status,
+    check_code,
+    severity_rank,
+)
+from baqup_agent.bus.outbox import Outbox, adopt, open_outbox
 from baqup_agent.bus.publisher import Publisher
+from baqup_agent.bus.topology import Wire
 from baqup_agent.bus.transport import Transport
 from baqup_agent.bus.url import FileUrl, parse_bus_url
-from baqup_agent.clock import Clock, SystemClock
+from baqup_agent.clock import Clock, SystemClock, timestamp
 from baqup_agent.config.settings import BusSettings
-from baqup_agent.contract import AgentState, ExitCode, Role, RunStatus
+from baqup_agent.contract import EVENTS_DROPPED, AgentState, ExitCode, Role, RunStatus
 from baqup_agent.errors import BusRefused, ConfigError
 from baqup_agent.observability.sink import LogSink
 from baqup_agent.security.secret import Secret
 
-M = TypeVar("M", bound=Message)
+
+class Cleaner(Protocol):
+    """Takes secrets out of messages before they leave the process (Contract §7)."""
+
+    def contains(self, text: str) -> bool:
+        """Whether there is anything to take out of a text."""
+        ...
+
+    def message(self, wire: Wire) -> dict[str, Any]:
+        """Return a message without what must not leave."""
+        ...
 
 
 class BusClient:
-    """Reports to the controller. No method but `connect`, `flush` and `close` ever waits.
+    """Reports to the controller. No method but `connect`, `flush`, `stop` and `close` ever waits.
 
     Args:
         config: the settings of the bus, or the mapping that ``load_config`` returns.
@@ -34,6 +56,7 @@ class BusClient:
         agent_id: this process; by default the logger's, or a new one.
         clock: tells and measures time.
         transport: the way to the bus, instead of the one that the URL names.
+        cleaner: takes secrets out of messages.
 
     Raises:
         BusRefused: the URL is malformed.
@@ -49,6 +72,7 @@ class BusClient:
         agent_id: str | None = None,
         clock: Clock | None = None,
         transport: Transport | None = None,
+        cleaner: Cleaner | None = None,
     ) -> None:
         settings = config if isinstance(config, BusSettings) else settings_from(config)
         clock = clock or SystemClock()
@@ -57,15 +81,26 @@ class BusClient:
             agent_id or _known(logger, "agent_id") or new_agent_id(),
             clock,
         )
-        self._clock = clock
+        self._log = logger.bind("bus")
+        self._cleaner = cleaner
+        transport = transport or open_transport(settings, self._stamper.job_id)
+        self._outbox = self._open_outbox(settings, clock)
         self._publisher = Publisher(
-            transport or open_transport(settings, self._stamper.job_id),
+            transport,
             Backoff(settings.reconnect_backoff, settings.reconnect_max_attempts),
-            logger.bind("bus"),
+            self._log,
+            outbox=self._outbox,
+            orphans=lambda: self._find_orphans(settings),
             clock=clock,
         )
+        self._publisher.on_tick(self._watch_outbox)
         # Held while a message is stamped and queued, so that numbers go out in order.
         self._order = threading.Lock()
+        self._head = event_head(self.job_id, self.agent_id)
+        self._closed = False
+        self._unkept = 0
+        self._told_degraded = False
+        self._told_dropped = 0
 
     @property
     def job_id(self) -> str:
@@ -84,8 +119,13 @@ class BusClient:
 
     @property
     def dropped(self) -> int:
-        """How many messages were given up."""
-        return self._publisher.dropped
+        """How many messages were given up: no room, not acceptable to the bus, or too late."""
+        return self.dropped_events + self._publisher.rejected + self._unkept
+
+    @property
+    def dropped_events(self) -> int:
+        """How many events were given up because too many waited for the bus."""
+        return sum(self._outbox.dropped.values())
 
     def start(self) -> None:
         """Begin to connect in the background; the first message does so by itself."""
@@ -123,11 +163,13 @@ class BusClient:
             last_progress_at: when the work itself last moved on, as a timestamp.
             agent_id: from here on the sender of every message.
         """
-        if agent_id is not None:
+        if agent_id is not None and agent_id != self.agent_id:
             self._stamper.agent_id = agent_id
-        return self._publish(
-            lambda: Heartbeat(self._stamper.next(), state, substate, intent, last_progress_at)
-        )
+            self._head = event_head(self.job_id, agent_id)
+        with self._order:
+            made = Heartbeat(self._stamper.next(), state, substate, intent, last_progress_at)
+            self._publisher.put(self._clean(made.to_wire()))
+        return made
 
     def progress(
         self,
@@ -139,8 +181,8 @@ class BusClient:
         estimated_remaining_seconds: float | None = None,
     ) -> Progress:
         """Publish how far the work has come; see `Progress` for the arguments."""
-        return self._publish(
-            lambda: Progress(
+        with self._order:
+            made = Progress(
                 self._stamper.next(),
                 percent_complete=percent_complete,
                 bytes_processed=bytes_processed,
@@ -148,7 +190,8 @@ class BusClient:
                 current_file=current_file,
                 estimated_remaining_seconds=estimated_remaining_seconds,
             )
-        )
+            self._publisher.put(self._clean(made.to_wire()))
+        return made
 
     def event(
         self,
@@ -160,25 +203,34 @@ class BusClient:
         last_occurrence: datetime | None = None,
         count: int = 1,
         sample_paths: Sequence[str] = (),
-    ) -> Event:
-        """Publish one event as it is; `EventLog` coalesces. See `Event` for the arguments."""
-        now = self._clock.now()
-        return self._publish(
-            lambda: Event(
-                self._stamper.next(),
-                code=code,
-                severity=severity,
-                message=message,
-                first_occurrence=first_occurrence or now,
-                last_occurrence=last_occurrence or now,
-                count=count,
-                sample_paths=sample_paths,
-            )
+    ) -> None:
+        """Publish one event as it is; `EventLog` coalesces. See `Event` for the arguments.
+
+        It is on disk when this returns, and takes some microseconds.
+
+        Raises:
+            InternalError: the code or the severity is malformed.
+        """
+        severity_rank(severity)
+        members = EventMembers(
+            check_code(code),
+            severity,
+            message,
+            timestamp(first_occurrence) if first_occurrence else "",
+            timestamp(last_occurrence) if last_occurrence else "",
+            count,
+            sample_paths,
         )
+        with self._order:
+            moment, seq = self._stamper.next_number()
+            self._keep("event", severity, event_json(self._head, timestamp(moment), seq, members))
 
     def status(self, **members: Any) -> Status:
         """Publish how the job ended and return the message; see `make_status`."""
-        return self._publish(lambda: self.make_status(**members))
+        with self._order:
+            made = self.make_status(**members)
+            self._keep("status", "fatal", to_json(made.to_wire()))
+        return made
 
     def make_status(  # noqa: PLR0913  an argument for each member of the message
         self,
@@ -219,19 +271,85 @@ class BusClient:
         """Have ``tick`` called about once a second in the publisher's thread."""
         self._publisher.on_tick(tick)
 
+    def on_reconnect(self, act: Callable[[], None]) -> None:
+        """Have ``act`` make a fresh heartbeat after an outage; see `Publisher.on_reconnect`."""
+        self._publisher.on_reconnect(act)
+
     def flush(self, timeout_s: float) -> bool:
         """Wait until everything published so far has arrived; see `Publisher.flush`."""
         return self._publisher.flush(timeout_s)
 
-    def close(self) -> None:
-        """Send nothing any more and let go of the connection; harmless when repeated."""
+    def stop(self) -> None:
+        """Send nothing any more; what is published afterwards is kept in the outbox alone."""
         self._publisher.close()
 
-    def _publish(self, make: Callable[[], M]) -> M:
+    def close(self) -> None:
+        """Send nothing any more and let go of everything; harmless when repeated.
+
+        What the bus has not confirmed stays in the outbox, from where it can be replayed.
+        """
+        self.stop()
         with self._order:
-            message = make()
-            self._publisher.publish(message)
-        return message
+            if not self._closed:
+                self._closed = True
+                self._outbox.sync()
+                self._outbox.close()
+
+    def _keep(self, kind: str, severity: str, text: str) -> None:
+        """Append a record to the outbox; the caller holds the order."""
+        if self._closed:
+            self._unkept += 1
+            return
+        if self._cleaner is not None and self._cleaner.contains(text):
+            text = to_json(self._cleaner.message(json.loads(text)))
+        self._outbox.append(kind, severity, text)
+        self._publisher.wake()
+
+    def _clean(self, wire: Wire) -> Wire:
+        return wire if self._cleaner is None else self._cleaner.message(wire)
+
+    def _open_outbox(self, settings: BusSettings, clock: Clock) -> Outbox:
+        return open_outbox(
+            settings.fallback_dir,
+            job_id=self.job_id,
+            agent_id=self.agent_id,
+            key_prefix=settings.key_prefix,
+            clock=clock,
+        )
+
+    def _find_orphans(self, settings: BusSettings) -> list[Outbox]:
+        orphans = adopt(settings.fallback_dir, self.job_id, self.agent_id)
+        if orphans:
+            self._log.info(
+                "an earlier process left messages of this job; they are sent first",
+                outboxes=len(orphans),
+            )
+        for orphan in orphans:
+            if orphan.corrupt:
+                self._log.warn("messages of an earlier process are lost", records=orphan.corrupt)
+        return orphans
+
+    def _watch_outbox(self) -> None:
+        """Tell of what the outbox cannot do: in the log at once, on the bus when it is back."""
+        if self._outbox.degraded is not None and not self._told_degraded:
+            self._told_degraded = True
+            self._log.error(
+                "messages that the bus has not taken are kept in memory only",
+                reason=self._outbox.degraded,
+            )
+        if self.dropped_events > self._told_dropped and self._publisher.caught_up:
+            self._tell_dropped()
+
+    def _tell_dropped(self) -> None:
+        dropped = self._outbox.dropped
+        self._told_dropped = sum(dropped.values())
+        detail = ", ".join(f"{count} {severity}" for severity, count in dropped.items() if count)
+        self.event(
+            EVENTS_DROPPED,
+            severity="warn",
+            message=f"too many events waited for the bus and were given up: {detail}",
+            count=self._told_dropped,
+        )
 
 
 def open_transport(settings: BusSettings, job_id: str) -> Transport:
@@ -240,7 +358,7 @@ def open_transport(settings: BusSettings, job_id: str) -> Transport:
     Raises:
         BusRefused: the URL is malformed.
     """
-    url = parse_bus_url(settings.url)
+    url = parse_bus_url(settings.url, settings.password)
     if isinstance(url, FileUrl):
         from baqup_agent.bus.file_transport import FileTransport
 
@@ -266,7 +384,14 @@ def settings_from(config: Mapping[str, Any]) -> BusSettings:
     }
     if "fallback_dir" in given:
         given["fallback_dir"] = Path(given["fallback_dir"])
-    return BusSettings(url=url if isinstance(url, Secret) else Secret(str(url)), **given)
+    password = config.get("BAQUP_SECRET_BUS_PASSWORD")
+    return BusSettings(
+        url=_secret(url), password=None if password is None else _secret(password), **given
+    )
+
+
+def _secret(value: object) -> Secret:
+    return value if isinstance(value, Secret) else Secret(str(value))
 
 
 _VARIABLES = {

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from baqup_agent.bus.encoding import to_json
@@ -78,12 +79,28 @@ class FileTransport:
         Raises:
             BusUnavailable: the line could not be written whole; nothing of it is left.
         """
+        self._append([message])
+
+    def append(self, events: Sequence[Wire], base_ms: int = 0) -> None:  # noqa: ARG002
+        """Append a line for each event.
+
+        Raises:
+            BusUnavailable: they could not be written; nothing of them is left.
+        """
+        self._append(events)
+
+    def top_ms(self, job_id: str) -> int:  # noqa: ARG002
+        """Return 0: lines have no ids."""
+        return 0
+
+    def _append(self, messages: Sequence[Wire]) -> None:
         if self._fd is None:
             raise BusUnavailable(f"{self._path} is not open")
-        if self._written.stale(message):
-            return
-        append_line(self._fd, to_json(message).encode() + b"\n", self._path)
-        self._written.note(message)
+        fresh = [message for message in messages if not self._written.stale(message)]
+        if fresh:
+            append_lines(self._fd, b"".join(map(_line, fresh)), self._path)
+        for message in fresh:
+            self._written.note(message)
 
     def close(self) -> None:
         """Close the file."""
@@ -92,17 +109,21 @@ class FileTransport:
             self._fd = None
 
 
-def append_line(fd: int, line: bytes, path: Path) -> None:
-    """Append ``line`` to a file opened for appending: all of it or, on failure, nothing.
+def _line(message: Wire) -> bytes:
+    return to_json(message).encode() + b"\n"
+
+
+def append_lines(fd: int, lines: bytes, path: Path) -> None:
+    """Append ``lines`` to a file opened for appending: all of them or, on failure, nothing.
 
     Raises:
-        BusUnavailable: it could not be written.
+        BusUnavailable: they could not be written.
     """
     size_bytes = os.fstat(fd).st_size
     written_bytes = 0
     try:
-        while written_bytes < len(line):
-            written_bytes += os.write(fd, line[written_bytes:])
+        while written_bytes < len(lines):
+            written_bytes += os.write(fd, lines[written_bytes:])
     except OSError as error:
         if written_bytes:
             with contextlib.suppress(OSError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import threading
+from collections.abc import Sequence
 from typing import Any
 
 from baqup_agent.bus.encoding import to_fields, to_json
@@ -66,12 +67,30 @@ class MemoryTransport:
             BusUnavailable: `down` is set, or the bus was not connected.
             BusRefused: `refusing` is set.
         """
-        self._check()
-        if not self._connected:
-            raise BusUnavailable("the bus in memory is not connected")
+        self._check_connected()
         with self._lock:
             if not self._delivered.stale(message):
                 self._take(message)
+
+    def append(self, events: Sequence[Wire], base_ms: int = 0) -> None:  # noqa: ARG002
+        """Take events one by one.
+
+        Raises:
+            BusUnavailable: `down` is set, or the bus was not connected.
+            BusRefused: `refusing` is set.
+        """
+        for event in events:
+            self.send(event)
+
+    def top_ms(self, job_id: str) -> int:  # noqa: ARG002
+        """Return 0: no other process writes here.
+
+        Raises:
+            BusUnavailable: `down` is set, or the bus was not connected.
+            BusRefused: `refusing` is set.
+        """
+        self._check_connected()
+        return 0
 
     def close(self) -> None:
         """Disconnect; what was taken is kept for inspection."""
@@ -83,6 +102,11 @@ class MemoryTransport:
         if self.down:
             self._connected = False
             raise BusUnavailable("the bus in memory is down, as it was told to be")
+
+    def _check_connected(self) -> None:
+        self._check()
+        if not self._connected:
+            raise BusUnavailable("the bus in memory is not connected")
 
     def _take(self, message: Wire) -> None:
         place = PLACES[message["type"]]

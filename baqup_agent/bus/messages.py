@@ -11,18 +11,17 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, ClassVar
 
 from attrs import field, frozen
 
+from baqup_agent.bus.encoding import SAMPLE_PATHS_MAX
 from baqup_agent.bus.plain import plain_number, plain_text, plain_value
 from baqup_agent.bus.topology import topic
 from baqup_agent.clock import Clock, timestamp
 from baqup_agent.contract import AgentState, ExitCode, LogLevel, Role, RunStatus
 from baqup_agent.errors import InternalError
-
-#: Most paths that an event shows as samples.
-SAMPLE_PATHS_MAX = 5
 
 _CODE = re.compile(r"[A-Z][A-Z0-9_]*")
 
@@ -33,13 +32,18 @@ def check_code(code: str) -> str:
     Raises:
         InternalError: it has not (a mistake of the agent's author).
     """
-    if _CODE.fullmatch(code) is None:
+    if not _is_code(code):
         raise InternalError(
             f"event code {code!r} is not upper-case words joined by underscores; "
             "write it like 'FILE_CHANGED'",
             code="EVENT_CODE_INVALID",
         )
     return code
+
+
+@lru_cache(maxsize=256)
+def _is_code(code: str) -> bool:
+    return _CODE.fullmatch(code) is not None
 
 
 def severity_rank(severity: str) -> int:
@@ -122,10 +126,15 @@ class Stamper:
 
     def next(self) -> Stamp:
         """Return the next stamp."""
+        moment, seq = self.next_number()
+        return Stamp(self.job_id, self.agent_id, moment, seq)
+
+    def next_number(self) -> tuple[datetime, int]:
+        """Return moment and number of the next stamp."""
         with self._lock:
             self._latest = max(self._latest, self._clock.now())
             self._seq += 1
-            return Stamp(self.job_id, self.agent_id, self._latest, self._seq)
+            return self._latest, self._seq
 
 
 @frozen

@@ -1,20 +1,23 @@
 """The thread that talks to the bus, so that nothing the bus does can hold up the job (§3).
 
-Whoever publishes only adds to a queue. The publisher connects, sends one message at a time, and
-takes a message off the queue once the bus confirmed it. When the bus goes away it tries again
-with growing pauses for as long as the process lives; a flush cuts a pause short.
+Events and statuses wait in the outbox, heartbeats and progress in memory; whoever publishes only
+adds to one of them. The publisher connects, sends what waits, and lets go of what the bus has
+confirmed. When the bus goes away it tries again with growing pauses for as long as the process
+lives; a flush cuts a pause short.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+from baqup_agent.bus.backlog import Backlog, Batch
 from baqup_agent.bus.backoff import Backoff
-from baqup_agent.bus.messages import Message, Status
+from baqup_agent.bus.latest import LatestMessages, Waiting
 from baqup_agent.bus.outage import BusUnavailable, Outage
-from baqup_agent.bus.pending import Cell, PendingMessages
+from baqup_agent.bus.outbox import Outbox
 from baqup_agent.bus.ticks import TICK_S, Ticks
+from baqup_agent.bus.topology import Wire
 from baqup_agent.bus.transport import Transport
 from baqup_agent.clock import Clock, SystemClock
 from baqup_agent.errors import BusRefused, describe
@@ -27,6 +30,9 @@ FLUSH_PAUSE_S = 0.5
 #: that is under way: a test of the connection, the write, and its repetition as a whole script.
 SEND_BOUND_S = 3.5
 
+#: Least seconds between two syncs of the outbox while the bus is away.
+SYNC_S = 0.5
+
 
 class Publisher:
     """Sends messages from its own thread.
@@ -35,7 +41,8 @@ class Publisher:
         transport: the way to the bus; only the publisher's thread uses it.
         backoff: pauses between attempts.
         log: told once when the bus goes, once when it is back.
-        pending: the queue.
+        outbox: where events and statuses wait; any thread may append, and calls `wake` then.
+        orphans: returns outboxes that dead processes of the same job left behind, oldest first.
         clock: measures time.
     """
 
@@ -45,23 +52,24 @@ class Publisher:
         backoff: Backoff,
         log: LogSink,
         *,
-        pending: PendingMessages | None = None,
+        outbox: Outbox,
+        orphans: Callable[[], Sequence[Outbox]] = list,
         clock: Clock | None = None,
     ) -> None:
         self._transport = transport
         self._backoff = backoff
         self._log = log
-        self._pending = pending or PendingMessages()
+        self._outbox = outbox
         self._clock = clock or SystemClock()
         self._ticks = Ticks(log, self._clock)
-        self._ticks.add(self._tell_drops)
         self._thread: threading.Thread | None = None
 
         # One lock, and two reasons to wait on it: for work, and for what became of it.
         self._lock = threading.Lock()
         self._work = threading.Condition(self._lock)
         self._done = threading.Condition(self._lock)
-        self._in_flight: Cell | None = None
+        self._latest = LatestMessages()
+        self._sending = False
         self._asleep = False
         self._attempted = False
         self._connected = False
@@ -72,10 +80,13 @@ class Publisher:
         self._status_lost = False
         self._sent = 0
         self._rejected = 0
+        self._reconnected: list[Callable[[], None]] = []
 
         # The publisher's thread alone uses these.
+        self._backlog = Backlog(outbox, orphans)
         self._outage = Outage(transport.display, log, self._clock)
-        self._drops_told = False
+        self._synced_s = float("-inf")
+        self._made_wait = False
 
     @property
     def sent(self) -> int:
@@ -83,13 +94,25 @@ class Publisher:
         return self._sent
 
     @property
-    def dropped(self) -> int:
-        """How many messages were given up: no room, or not acceptable to the bus."""
-        return self._pending.dropped + self._rejected
+    def rejected(self) -> int:
+        """How many messages the bus would not take, or came after the end."""
+        return self._rejected
+
+    @property
+    def caught_up(self) -> bool:
+        """Whether the bus is there and nothing waits."""
+        return self._connected and not self._outbox_holds
 
     def on_tick(self, tick: Callable[[], None]) -> None:
         """Have ``tick`` called about once a second in the publisher's thread."""
         self._ticks.add(tick)
+
+    def on_reconnect(self, act: Callable[[], None]) -> None:
+        """Have ``act`` called in the publisher's thread whenever an outage has ended.
+
+        It makes a fresh heartbeat; those that waited during the outage are given up.
+        """
+        self._reconnected.append(act)
 
     def start(self) -> None:
         """Start the thread, which begins to connect; harmless when repeated."""
@@ -98,16 +121,25 @@ class Publisher:
                 self._thread = threading.Thread(target=self._run, name="baqup-bus", daemon=True)
                 self._thread.start()
 
-    def publish(self, message: Message) -> None:
-        """Queue a message and return at once; after `close` it is given up and counted."""
+    def put(self, message: Wire) -> None:
+        """Queue a heartbeat or progress and return at once; after `close` it is given up."""
         if self._thread is None:
             self.start()
         with self._lock:
             if self._closing:
                 self._rejected += 1
                 return
-            if self._pending.put(message) and self._asleep:
+            self._latest.put(message)
+            if self._asleep:
                 self._work.notify()
+
+    def wake(self) -> None:
+        """Have the thread look into the outbox, to which something was appended."""
+        if self._asleep:
+            with self._lock:
+                self._work.notify()
+        elif self._thread is None:
+            self.start()
 
     def wait_connected(self, timeout_s: float) -> bool:
         """Wait for the outcome of the first attempt to connect.
@@ -135,19 +167,19 @@ class Publisher:
         Returns:
             Whether everything arrived. False for good once the bus rejected a status. A message
             that a newer one of its kind replaced counts as arrived, and so does an event that
-            there was no room for (see `dropped`).
+            there was no room for (see `Outbox.dropped`).
         """
         with self._lock:
-            target = self._pending.last_ticket
+            targets = self._outbox.last_ticket, self._latest.last_ticket
             self._flushing += 1
             self._nudged = True
             self._work.notify()
             try:
-                if not self._done.wait_for(lambda: self._settled(target), timeout_s):
-                    self._done.wait_for(lambda: not self._sending(target), SEND_BOUND_S)
+                if not self._done.wait_for(lambda: self._settled(*targets), timeout_s):
+                    self._done.wait_for(lambda: not self._sending, SEND_BOUND_S)
             finally:
                 self._flushing -= 1
-            return not self._status_lost and not self._pending.holds_up_to(target)
+            return not self._status_lost and not self._holds_up_to(*targets)
 
     def close(self) -> None:
         """Stop the thread; nothing is sent afterwards. Harmless when repeated."""
@@ -162,11 +194,11 @@ class Publisher:
         if thread.is_alive():
             self._log.warn("the bus did not let go in time", bus=self._transport.display)
 
-    def _settled(self, target: int) -> bool:
-        return self._closing or not self._pending.holds_up_to(target)
+    def _settled(self, ticket: int, latest_ticket: int) -> bool:
+        return self._closing or not self._holds_up_to(ticket, latest_ticket)
 
-    def _sending(self, target: int) -> bool:
-        return self._in_flight is not None and self._in_flight.ticket <= target
+    def _holds_up_to(self, ticket: int, latest_ticket: int) -> bool:
+        return self._outbox.holds_up_to(ticket) or self._latest.holds_up_to(latest_ticket)
 
     # From here on: the publisher's thread.
 
@@ -176,6 +208,7 @@ class Publisher:
                 if self._connect():
                     self._send_all()
         finally:
+            self._backlog.close()
             self._transport.close()
 
     def _connect(self) -> bool:
@@ -190,60 +223,116 @@ class Publisher:
         with self._lock:
             self._attempted = self._connected = True
             self._done.notify_all()
+        if self._outage.failures:
+            self._renew_heartbeat()
         return True
+
+    def _renew_heartbeat(self) -> None:
+        with self._lock:
+            self._latest.drop_heartbeats(but_newest=not self._reconnected)
+        for act in self._reconnected:
+            act()
 
     def _send_all(self) -> None:
         """Send until the bus fails or the publisher is closed."""
-        while (cell := self._next()) is not None:
-            failure = self._send(cell)
+        while (work := self._next()) is not None:
+            failure = self._send(work)
             with self._lock:
-                self._in_flight = None
+                self._sending = False
                 if failure is None:
-                    self._pending.settle(cell)
+                    self._settle(work)
                 self._done.notify_all()
             if failure is not None:
                 self._fail(failure)
                 return
-            self._outage.over(self.dropped)
+            self._outage.over(self._dropped)
 
-    def _next(self) -> Cell | None:
-        """Wait for a message that is due; None once the publisher is closed."""
+    def _next(self) -> Waiting | Batch | None:
+        """Wait for something that is due; None once the publisher is closed."""
         while True:
             self._ticks.run()
             with self._lock:
                 if self._closing:
                     return None
                 self._nudged = False
-                self._in_flight = self._pending.head()
-                if self._in_flight is not None:
-                    return self._in_flight
-            self._outage.over(self.dropped)
+                self._sending = True
+            work = self._choose()
+            if work is not None:
+                return work
+            with self._lock:
+                self._sending = False
+                self._done.notify_all()
+            self._outage.over(self._dropped)
             self._sleep()
 
-    def _send(self, cell: Cell) -> BusUnavailable | BusRefused | None:
+    def _choose(self) -> Waiting | Batch | None:
+        """Messages go out as they were numbered, but a sign of life waits for one batch only."""
+        batch = self._backlog.next_batch()
+        with self._lock:  # in this order: a beat that precedes the batch is there by now
+            latest = self._latest.head()
+        if batch is None or latest is None:
+            return batch or latest
+        seq = 0 if self._made_wait else latest.message["seq"]
+        early = self._backlog.hold_back(batch, seq)
+        self._made_wait = early is not None
+        return early or latest
+
+    def _settle(self, work: Waiting | Batch) -> None:
+        if isinstance(work, Batch):
+            work.settle()
+        else:
+            self._latest.settle(work)
+
+    def _send(self, work: Waiting | Batch) -> BusUnavailable | BusRefused | None:
         try:
-            self._transport.send(cell.message.to_wire())
+            if isinstance(work, Batch):
+                self._sent += self._send_batch(work)
+            else:
+                self._transport.send(work.message)
+                self._sent += 1
         except (BusUnavailable, BusRefused) as error:
             return error
         except Exception as error:  # noqa: BLE001  one bad message must not hold up the others
-            self._reject(cell.message, error)
-        else:
-            self._sent += 1
+            self._reject(work.message if isinstance(work, Waiting) else work.messages[0], error)
         return None
 
-    def _reject(self, message: Message, error: Exception) -> None:
+    def _send_batch(self, batch: Batch) -> int:
+        """Send a batch; if the bus takes offence at it, message by message. Return how many."""
+        if len(batch.messages) == 1:
+            batch.send(self._transport)
+            return 1
+        try:
+            batch.send(self._transport)
+        except (BusUnavailable, BusRefused):
+            raise
+        except Exception:  # noqa: BLE001  found out which message it is
+            return sum(self._send_single(single) for single in batch.single())
+        return len(batch.messages)
+
+    def _send_single(self, single: Batch) -> bool:
+        try:
+            single.send(self._transport)
+        except (BusUnavailable, BusRefused):
+            raise
+        except Exception as error:  # noqa: BLE001  one bad message must not hold up the others
+            self._reject(single.messages[0], error)
+            return False
+        return True
+
+    def _reject(self, message: Wire, error: Exception) -> None:
         with self._lock:
             self._rejected += 1
-            self._status_lost = self._status_lost or isinstance(message, Status)
+            self._status_lost = self._status_lost or message["type"] == "status"
         self._log.error(
             "the bus will not take a message; it is given up",
-            kind=message.kind,
-            seq=message.stamp.seq,
+            kind=message["type"],
+            seq=message["seq"],
             reason=describe(error),
         )
 
     def _fail(self, error: BusUnavailable | BusRefused) -> None:
         """Note a failure, tell of it if it is the first, and pause."""
+        self._backlog.rewind()
         with self._lock:
             if not self._attempted and isinstance(error, BusRefused):
                 self._refused = error
@@ -255,15 +344,18 @@ class Publisher:
 
     def _sleep(self) -> None:
         with self._lock:
-            if self._pending.head() is None and not self._closing:
-                self._asleep = True
+            # In this order: who appends looks at `_asleep` afterwards.
+            self._asleep = True
+            idle = self._latest.head() is None and not self._outbox_holds
+            if idle and not self._closing and not self._nudged:
                 self._work.wait(TICK_S)
-                self._asleep = False
+            self._asleep = False
 
     def _pause(self, pause_s: float) -> None:
         start_s = self._clock.monotonic()
         while True:
             self._ticks.run()
+            self._sync()
             with self._lock:
                 if self._closing or self._nudged:
                     self._nudged = False
@@ -272,9 +364,19 @@ class Publisher:
                 left_s = start_s + limit_s - self._clock.monotonic()
                 if left_s <= 0:
                     return
-                self._work.wait(min(left_s, TICK_S))
+                self._work.wait(min(left_s, SYNC_S))
 
-    def _tell_drops(self) -> None:
-        if self._pending.dropped and not self._drops_told:
-            self._drops_told = True
-            self._log.warn("too many events wait for the bus; the least grave are given up")
+    def _sync(self) -> None:
+        """Bring to the disk what waits, so that a power cut costs half a second of it at most."""
+        now_s = self._clock.monotonic()
+        if now_s - self._synced_s >= SYNC_S:
+            self._synced_s = now_s
+            self._backlog.sync()
+
+    @property
+    def _outbox_holds(self) -> bool:
+        return self._outbox.holds_up_to(self._outbox.last_ticket)
+
+    @property
+    def _dropped(self) -> int:
+        return self._rejected + sum(self._outbox.dropped.values())

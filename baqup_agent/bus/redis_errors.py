@@ -18,19 +18,53 @@ from baqup_agent.errors import BusRefused, describe
 #: Answers of a server that cannot take a write now. Inside a script of an older server the word
 #: stands in the middle of the text.
 _PASSING = re.compile(
-    r"\b(READONLY|OOM|LOADING|NOREPLICAS|MASTERDOWN|CLUSTERDOWN|MISCONF|BUSY|TRYAGAIN|UNKILLABLE)\b"
-    r"|max number of clients"
+    r"\b(READONLY|OOM|LOADING|NOREPLICAS|MASTERDOWN|CLUSTERDOWN|MISCONF|BUSY|TRYAGAIN|UNKILLABLE"
+    r"|FAILOVER)\b|max number of clients|Script killed by user"
 )
 
-#: Answers that only a change of configuration helps against.
-_REFUSING = re.compile(r"\b(NOAUTH|WRONGPASS|NOPERM|DENIED)\b|ACL failure|unknown command")
+#: Answers that only a change of configuration helps against. A denial inside a script is worded
+#: by every server in its own way.
+_REFUSING = re.compile(
+    r"\b(NOAUTH|WRONGPASS|NOPERM|DENIED)\b|ACL failure|executing the script can't|unknown command"
+    r"|DB index is out of range|SELECT is not allowed"
+)
 
-#: Complaints of TLS that a second attempt will not cure.
+#: Complaints of TLS that a second attempt will not cure: ours about the server's certificate or
+#: our own files, the server's about ours (as an alert), and those of two that share no language.
 _TLS_REFUSING = re.compile(
     r"CERTIFICATE_VERIFY_FAILED|WRONG_VERSION_NUMBER|HTTP_REQUEST|UNSUPPORTED_PROTOCOL"
     r"|UNKNOWN_CA|BAD_CERTIFICATE|CERTIFICATE_REQUIRED|HANDSHAKE_FAILURE|NO_SHARED_CIPHER"
-    r"|NO_CERTIFICATE|NO_PROTOCOLS_AVAILABLE|ALERT_PROTOCOL_VERSION|KEY_VALUES_MISMATCH",
+    r"|NO_CERTIFICATE|NO_PROTOCOLS_AVAILABLE|ALERT_PROTOCOL_VERSION|KEY_VALUES_MISMATCH"
+    r"|ALERT_(CERTIFICATE|UNSUPPORTED|ACCESS|DECRYPT)|\[X509|\[PEM|PEM lib|BAD_DECRYPT|EE_KEY"
 )
+
+#: What helps, by what the reason says; the first that is found.
+_REMEDIES = {
+    r"MovedError|support disabled": (
+        "BAQUP_BUS_URL names a node of a cluster; write redis+cluster://host:port,…"
+    ),
+    r"[Nn]o ?[Pp]ermission|NOPERM|ACL failure|executing the script can't": (
+        "let the user of BAQUP_BUS_URL write keys and publish under BAQUP_BUS_KEY_PREFIX, "
+        "by the commands that the contract names"
+    ),
+    r"CERTIFICATE_REQUIRED|ALERT_|HANDSHAKE_FAILURE|BAD_CERTIFICATE": (
+        "name a client certificate that the server trusts by ssl_certfile and ssl_keyfile in "
+        "BAQUP_BUS_URL"
+    ),
+    r"CERTIFICATE_VERIFY_FAILED": (
+        "give the server a valid certificate for its host name, or name its authority by "
+        "ssl_ca_certs in BAQUP_BUS_URL"
+    ),
+    r"Authentication|NOAUTH|WRONGPASS": (
+        "give user and password in BAQUP_BUS_URL (to sentinels as sentinel_username and "
+        "sentinel_password), or the password as BAQUP_SECRET_BUS_PASSWORD"
+    ),
+    r"unknown command": (
+        "BAQUP_BUS_URL must name a Redis server that runs scripts; write sentinels as "
+        "redis+sentinel://host:port,…/master"
+    ),
+}
+_REMEDY = "BAQUP_BUS_URL must name a Redis server with credentials that it accepts"
 
 _CREDENTIALS = (
     redis_exceptions.AuthenticationError,
@@ -49,6 +83,19 @@ _PASSING_CLASSES = (
 )
 
 
+class WrongUrl(Exception):
+    """What stands in the URL can never work, as was found out by asking.
+
+    Args:
+        reason: what was found out.
+        remedy: what helps.
+    """
+
+    def __init__(self, reason: str, remedy: str) -> None:
+        super().__init__(reason)
+        self.remedy = remedy
+
+
 def translate(error: Exception, display: str, *, connecting: bool) -> Exception:
     """Return the exception that a transport raises for one of redis-py.
 
@@ -59,24 +106,30 @@ def translate(error: Exception, display: str, *, connecting: bool) -> Exception:
             against the connection is a matter of configuration.
     """
     reason = describe(error)
-    if _is_refusal(error):
-        return _refused(reason, display)
+    if isinstance(error, WrongUrl):
+        return _refused(str(error), display, f"in BAQUP_BUS_URL, {error.remedy}")
+    if is_refusal(error):
+        return _refused(reason, display, _remedy(reason))
     if isinstance(error, _PASSING_CLASSES) or _PASSING.search(str(error)):
         return BusUnavailable(f"{display}: {reason}")
     if connecting:
-        return _refused(reason, display)
+        return _refused(reason, display, _remedy(reason))
     return MessageRejected(f"{display}: {reason}")
 
 
-def _refused(reason: str, display: str) -> BusRefused:
+def _refused(reason: str, display: str, remedy: str) -> BusRefused:
     return BusRefused(
-        f"the bus at {display} refused this agent ({reason}); "
-        "BAQUP_BUS_URL must name a Redis server with credentials that it accepts",
+        f"the bus at {display} refused this agent ({reason}); {remedy}",
         suggestions=["check user, password, TLS and database number in BAQUP_BUS_URL"],
     )
 
 
-def _is_refusal(error: Exception) -> bool:
+def _remedy(reason: str) -> str:
+    return next((help_ for text, help_ in _REMEDIES.items() if re.search(text, reason)), _REMEDY)
+
+
+def is_refusal(error: Exception) -> bool:
+    """Tell whether an exception of redis-py shows by itself that trying again is no use."""
     if isinstance(error, (*_CREDENTIALS, redis_exceptions.InvalidResponse)):
         return True
     if isinstance(error, redis_exceptions.MovedError):

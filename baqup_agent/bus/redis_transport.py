@@ -5,12 +5,12 @@ One Lua script writes one message, or one batch of events; see `baqup_agent.bus.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
-from baqup_agent.bus.encoding import to_fields, to_json
+from baqup_agent.bus.encoding import entry_json, to_fields, to_json
 from baqup_agent.bus.outage import BusUnavailable
 from baqup_agent.bus.redis_connect import SOCKET_TIMEOUT_S, RedisClient, open_client
-from baqup_agent.bus.redis_scripts import APPEND_EVENT, WRITE_HASH, Script
+from baqup_agent.bus.redis_scripts import APPEND_EVENTS, NEWEST_ID, WRITE_HASH, Script
 from baqup_agent.bus.topology import NOTIFY_WORD, PLACES, Wire, entry_id, key
 from baqup_agent.bus.url import RedisUrl
 
@@ -60,13 +60,50 @@ class RedisTransport:
             BusRefused: the credentials do not allow it.
             MessageRejected: the server will never take this message.
         """
-        if self._client is None:
-            raise BusUnavailable(f"{self.display}: not connected")
-        script, arguments = self._call(message)
-        try:
-            _run(self._client, script, arguments)
-        except Exception as error:
-            raise self._translate(error, connecting=False) from error
+        if message["type"] == "event":
+            self.append([message])
+            return
+        place = PLACES[message["type"]]
+        fields = [text for pair in to_fields(message).items() for text in pair]
+        self._run(
+            WRITE_HASH,
+            key(self._prefix, message["type"], message[place.owner]),
+            message["timestamp"],
+            place.ttl_s * 1000,
+            self._channel,
+            to_json(message),
+            *fields,
+        )
+
+    def append(self, events: Sequence[Wire], base_ms: int = 0) -> None:
+        """Write events of one job by one script.
+
+        Raises:
+            BusUnavailable: the server did not confirm the write.
+            BusRefused: the credentials do not allow it.
+            MessageRejected: the server will never take one of them.
+        """
+        entries = ",".join([entry_json(entry_id(event, base_ms), event) for event in events])
+        place, last = PLACES["event"], events[-1]
+        self._run(
+            APPEND_EVENTS,
+            key(self._prefix, "event", last[place.owner]),
+            place.ttl_s * 1000,
+            self._channel,
+            to_json(last),
+            f"[{entries}]",
+        )
+
+    def top_ms(self, job_id: str) -> int:
+        """Ask for the newest entry of the job's stream.
+
+        Raises:
+            BusUnavailable: the server did not answer.
+            BusRefused: the credentials do not allow it.
+        """
+        newest = self._run(NEWEST_ID, key(self._prefix, "event", job_id))
+        text = newest.decode() if isinstance(newest, bytes) else str(newest)
+        return int(text.partition("-")[0] or 0)
 
     def close(self) -> None:
         """Close the connection."""
@@ -74,15 +111,13 @@ class RedisTransport:
         if client is not None:
             client.close()
 
-    def _call(self, message: Wire) -> tuple[Script, list[Any]]:
-        place = PLACES[message["type"]]
-        where = key(self._prefix, message["type"], message[place.owner])
-        common = [place.ttl_s * 1000, self._channel, to_json(message)]
-        fields = [text for pair in to_fields(message).items() for text in pair]
-        if place.structure == "hash":
-            return WRITE_HASH, [where, message["timestamp"], *common, *fields]
-        producer = [message["agent_id"], message["seq"]]
-        return APPEND_EVENT, [where, entry_id(message), *common, *producer, *fields]
+    def _run(self, script: Script, where: str, *arguments: object) -> object:
+        if self._client is None:
+            raise BusUnavailable(f"{self.display}: not connected")
+        try:
+            return _evaluate(self._client, script, where, arguments)
+        except Exception as error:
+            raise self._translate(error, connecting=False) from error
 
     def _translate(self, error: Exception, *, connecting: bool) -> Exception:
         from baqup_agent.bus.redis_errors import translate
@@ -90,11 +125,13 @@ class RedisTransport:
         return translate(error, self.display, connecting=connecting)
 
 
-def _run(client: RedisClient, script: Script, arguments: list[Any]) -> None:
+def _evaluate(
+    client: RedisClient, script: Script, where: str, arguments: Sequence[object]
+) -> object:
     from redis.exceptions import NoScriptError
 
     try:
-        client.execute_command("EVALSHA", script.digest, 1, *arguments)
+        return client.execute_command("EVALSHA", script.digest, 1, where, *arguments)
     except NoScriptError:
         # The server was restarted or its cache flushed; the text brings the script back.
-        client.execute_command("EVAL", script.text, 1, *arguments)
+        return client.execute_command("EVAL", script.text, 1, where, *arguments)

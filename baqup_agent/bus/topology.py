@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from baqup_agent.contract import HEARTBEAT_TTL_S, MESSAGE_TTL_S
@@ -46,6 +47,9 @@ NOTIFY_WORD = "notify"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 
+#: Characters of a timestamp up to its seconds.
+_SECONDS = len("2026-01-15T03:00:00")
+
 
 def topic(message: Wire) -> str:
     """Return the message's key without the prefix, for instance ``events:{job_id}``."""
@@ -58,12 +62,25 @@ def key(prefix: str, kind: str, owner: str) -> str:
     return f"{prefix}{PLACES[kind].word}:{owner}"
 
 
-def entry_id(message: Wire) -> str:
+def entry_id(message: Wire, base_ms: int = 0) -> str:
     """Return the stream id of an event: the milliseconds of its timestamp, then its ``seq``.
 
     Timestamps of one producer never fall and ``seq`` always grows, so ids grow too; and since
     both stand in the message, an event that is sent again, even by a later process that found it
     on disk, has the same id and is recognised.
+
+    Args:
+        message: the event.
+        base_ms: lowest time of an id, for a producer whose clock is behind what the stream holds.
     """
-    moment = datetime.fromisoformat(message["timestamp"])
-    return f"{(moment - _EPOCH) // _MILLISECOND}-{message['seq']}"
+    return f"{max(_milliseconds(message['timestamp']), base_ms)}-{message['seq']}"
+
+
+def _milliseconds(text: str) -> int:
+    # Events of one second share the slow part of reading a timestamp.
+    return _whole_second_ms(text[:_SECONDS]) + int(text[_SECONDS + 1 : _SECONDS + 4])
+
+
+@lru_cache(maxsize=64)
+def _whole_second_ms(text: str) -> int:
+    return (datetime.fromisoformat(f"{text}Z") - _EPOCH) // _MILLISECOND

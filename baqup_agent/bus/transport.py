@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from baqup_agent.bus.topology import Wire
@@ -36,6 +37,33 @@ class Transport(Protocol):
             BusRefused: the credentials do not allow it.
             MessageRejected: the bus will never take this message.
         """
+
+    def append(self, events: Sequence[Wire], base_ms: int = 0) -> None:
+        """Deliver events of one job in their order; all have arrived once this returns.
+
+        After a failure any number of the first of them may have arrived.
+
+        Args:
+            events: at least one.
+            base_ms: lowest time of their ids, milliseconds since 1970; see `top_ms`.
+
+        Raises:
+            BusUnavailable: they may be sent again later.
+            BusRefused: the credentials do not allow it.
+            MessageRejected: the bus will never take one of them.
+        """
+
+    def top_ms(self, job_id: str) -> int:
+        """Return the time of the newest event id of a job, milliseconds since 1970; 0 for none.
+
+        Events whose ids lie above it are recognised when they are sent again, whatever an earlier
+        process with another clock has written.
+
+        Raises:
+            BusUnavailable: the bus did not tell.
+            BusRefused: the credentials do not allow to ask.
+        """
+        ...
 
     def close(self) -> None:
         """Let go of connections and files; harmless when repeated."""

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from baqup_agent.bus.client import BusClient, open_transport
+from baqup_agent.bus.client import BusClient
 from baqup_agent.bus.events import EventLog
 from baqup_agent.bus.heartbeat import HeartbeatThread
 from baqup_agent.clock import timestamp
@@ -26,7 +26,6 @@ from baqup_agent.runtime.configuring import read
 from baqup_agent.runtime.context import RunContext
 from baqup_agent.runtime.firing import ask_driver
 from baqup_agent.runtime.needs import need
-from baqup_agent.runtime.redacted import RedactedTransport
 from baqup_agent.runtime.trace import TRACE_VERSION, Trace
 from baqup_agent.security.secret import Secret
 from baqup_agent.staging.area import Staging
@@ -83,6 +82,7 @@ def connect_bus(run: RunContext) -> None:
             "beats are so rare that the controller will presume the agent dead between them; "
             f"set BAQUP_AGENT_HEARTBEAT_INTERVAL to {HEARTBEAT_TTL_S // 3} or less"
         )
+    run.bus.on_reconnect(run.heartbeat.beat_now)
     run.heartbeat.start()
     if not run.bus.connect(CONNECT_WAIT_S):
         run.log.warn("the bus is not there; the job goes on and reports later")
@@ -150,14 +150,13 @@ def _begun_trace(run: RunContext, path: Path) -> Trace:
 
 
 def _client(run: RunContext, settings: BusSettings, job_id: str) -> BusClient:
-    transport = RedactedTransport(open_transport(settings, job_id), run.redactor)
     return BusClient(
         settings,
         run.log,
         job_id=job_id,
         agent_id=run.agent_id,
         clock=run.clock,
-        transport=transport,
+        cleaner=run.redactor,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from baqup_agent.contract import ExitCode, PartialFailureMode, RunStatus
+from baqup_agent.contract import EVENTS_DROPPED, ExitCode, PartialFailureMode, RunStatus
 from baqup_agent.errors import BaqupError, describe
 from baqup_agent.runtime.context import RunContext
 from baqup_agent.staging.orphan import write_orphan_status
@@ -37,7 +37,7 @@ def report(
     run.bus.status(**members)
     if run.bus.flush(wait_s):
         return True
-    run.bus.close()  # so that nothing arrives any more that the orphan contradicts
+    run.bus.stop()  # so that nothing arrives any more that the orphan contradicts
     if run.bus.flush(0):
         return True
     if status is not RunStatus.FAILED:
@@ -60,10 +60,17 @@ def members_of(
         "exit_code": exit_code,
         "files": _files(run),
         "metrics": _metrics(run),
-        "warnings_summary": run.events.warnings_summary() if run.events else {},
+        "warnings_summary": _warnings(run),
         "error": None if error is None or status is RunStatus.SUCCESS else error.to_wire(),
         **_components(run),
     }
+
+
+def _warnings(run: RunContext) -> dict[str, int]:
+    summary = run.events.warnings_summary() if run.events else {}
+    if run.bus is not None and run.bus.dropped_events:
+        summary[EVENTS_DROPPED] = run.bus.dropped_events
+    return summary
 
 
 def _files(run: RunContext) -> list[dict[str, Any]]:
@@ -104,7 +111,8 @@ def _components(run: RunContext) -> Mapping[str, Any]:
 def _leave_orphan(run: RunContext, members: Mapping[str, Any]) -> None:
     if run.bus is None or run.settings is None:
         return
-    message = run.redactor.message(run.bus.make_status(**members).to_wire())
+    # Into the outbox too: whoever replays that one has to end with the code of this process.
+    message = run.redactor.message(run.bus.status(**members).to_wire())
     try:
         path = write_orphan_status(run.settings.staging_dir, run.settings.job.id, message)
     except BaqupError as error:

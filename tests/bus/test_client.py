@@ -34,7 +34,7 @@ Make = Callable[..., BusClient]
 
 
 @pytest.fixture
-def make() -> Iterator[Make]:
+def make(tmp_path: Path) -> Iterator[Make]:
     """Makes clients on a bus in memory, or on the URL given; they are closed at the end."""
     with ExitStack() as stack:
 
@@ -42,6 +42,11 @@ def make() -> Iterator[Make]:
             if config is None:
                 config = {"BAQUP_BUS_URL": "redis://h", "BAQUP_JOB_ID": JOB}
                 options.setdefault("transport", MemoryTransport())
+            buffer = tmp_path / "buffer"
+            if isinstance(config, BusSettings):
+                config = evolve(config, fallback_dir=buffer)
+            else:
+                config = {"BAQUP_BUS_FALLBACK_DIR": str(buffer), **config}
             options.setdefault("agent_id", AGENT)
             client = BusClient(config, options.pop("logger", NullLog()), **options)
             stack.callback(client.close)

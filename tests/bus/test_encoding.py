@@ -11,8 +11,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from baqup_agent.bus.encoding import JSON_MEMBERS, decode_hash, to_fields, to_json
+from baqup_agent.bus.encoding import (
+    JSON_MEMBERS,
+    EventMembers,
+    decode_hash,
+    event_head,
+    event_json,
+    to_fields,
+    to_json,
+)
 from baqup_agent.bus.messages import Event, Heartbeat, Intent, Progress, Stamp, Status
+from baqup_agent.clock import timestamp
 from baqup_agent.contract import AgentState, ExitCode, LogLevel, Role, RunStatus
 from baqup_agent.errors import DataError
 
@@ -127,3 +136,26 @@ def test_an_unknown_kind_is_an_error() -> None:
     """There are four kinds."""
     with pytest.raises(DataError, match="heartbeat, progress, status, event"):
         decode_hash("gossip", {})
+
+
+@given(stamps, st.sampled_from(LogLevel), texts, moments, moments, counts, st.lists(texts))
+def test_the_quick_way_to_encode_an_event_is_the_slow_one(
+    stamp, level, message, first, last, count, paths
+) -> None:
+    """Both give the same text, whatever the names and times."""
+    made = Event(
+        stamp,
+        code="FILE_CHANGED",
+        severity=level.word,
+        message=message,
+        first_occurrence=first,
+        last_occurrence=last,
+        count=count,
+        sample_paths=paths,
+    )
+    members = EventMembers(
+        "FILE_CHANGED", level.word, message, timestamp(first), timestamp(last), count, paths
+    )
+    head = event_head(stamp.job_id, stamp.agent_id)
+
+    assert event_json(head, timestamp(stamp.moment), stamp.seq, members) == to_json(made.to_wire())

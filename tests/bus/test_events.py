@@ -7,6 +7,7 @@ import tracemalloc
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
+from pathlib import Path
 
 import pytest
 
@@ -223,11 +224,15 @@ def test_counts_from_many_threads_are_exact_and_ascend(clock: HandClock) -> None
     assert bus.counts() == sorted(bus.counts())
 
 
-def test_the_publisher_tells_repetitions_by_and_by() -> None:
+def test_the_publisher_tells_repetitions_by_and_by(tmp_path: Path) -> None:
     """Without further calls, through the real publisher, a code's sum arrives by and by."""
     transport = MemoryTransport()
     bus = BusClient(
-        {"BAQUP_BUS_URL": "redis://h"}, NullLog(), job_id=JOB, agent_id=AGENT, transport=transport
+        {"BAQUP_BUS_URL": "redis://h", "BAQUP_BUS_FALLBACK_DIR": tmp_path},
+        NullLog(),
+        job_id=JOB,
+        agent_id=AGENT,
+        transport=transport,
     )
     events = EventLog(bus)
     for _ in range(50):

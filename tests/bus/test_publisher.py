@@ -6,23 +6,27 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from baqup_agent.bus.backlog import BATCH_RECORDS
 from baqup_agent.bus.backoff import Backoff
+from baqup_agent.bus.encoding import to_json
 from baqup_agent.bus.memory_transport import MemoryTransport
 from baqup_agent.bus.outage import MessageRejected
-from baqup_agent.bus.pending import PendingMessages
-from baqup_agent.bus.publisher import Publisher
+from baqup_agent.bus.outbox import adopt, open_outbox
 from baqup_agent.bus.topology import Wire
 from baqup_agent.bus.transport import Transport
 from baqup_agent.errors import BusRefused
 from tests.bus.backends import Backend
+from tests.bus.publishing import RecordPublisher
 from tests.bus.recording import RecordingLog
 from tests.bus.samples import AGENT, JOB, event, heartbeat, progress, stamp, status
 from tests.waiting import eventually
 
-Start = Callable[..., Publisher]
+Start = Callable[..., RecordPublisher]
 
 
 @pytest.fixture
@@ -31,18 +35,13 @@ def log() -> RecordingLog:
 
 
 @pytest.fixture
-def start(log: RecordingLog) -> Iterator[Start]:
+def start(log: RecordingLog, tmp_path: Path) -> Iterator[Start]:
     """Makes publishers that are closed at the end."""
     with ExitStack() as stack:
 
-        def make(
-            transport: Transport,
-            *,
-            pause_s: float = 0.02,
-            pending: PendingMessages | None = None,
-        ) -> Publisher:
-            backoff = Backoff(draw=lambda _low, _high: pause_s)
-            made = Publisher(transport, backoff, log, pending=pending)
+        def make(transport: Transport, *, pause_s: float = 0.02, **options: Any) -> RecordPublisher:
+            backoff = options.pop("backoff", Backoff(draw=lambda _low, _high: pause_s))
+            made = RecordPublisher(tmp_path / "buffer", transport, backoff, log, **options)
             stack.callback(made.close)
             return made
 
@@ -75,7 +74,7 @@ class TestUndisturbed:
         assert backend.events() == [message.to_wire() for message in sent]
         assert backend.latest("progress", JOB) == progress(stamp(21), full=True).to_wire()
         assert backend.latest("status", JOB) == status(stamp(22)).to_wire()
-        assert (publisher.sent, publisher.dropped) == (22, 0)
+        assert (publisher.sent, publisher.given_up) == (22, 0)
 
     def test_a_status_comes_after_the_last_progress(self, start: Start) -> None:
         """Progress waits for nothing once the end is to be told."""
@@ -215,7 +214,7 @@ class TestOutage:
         beat = bus.latest("heartbeat", AGENT)
         assert beat is not None
         assert beat["seq"] == 42
-        assert publisher.dropped == 0
+        assert publisher.given_up == 0
         eventually(lambda: log.at("info"))
         assert [message.split(";")[0] for message in log.at("warn", "info", "error")] == [
             "the bus is out of reach",
@@ -260,7 +259,9 @@ class TestOutage:
         assert publisher.flush(10)
         timer.join()
 
-    def test_a_bus_that_connects_but_takes_nothing_is_not_hammered(self, start: Start) -> None:
+    def test_a_bus_that_connects_but_takes_nothing_is_not_hammered(
+        self, start: Start, log: RecordingLog
+    ) -> None:
         """Failures count until a message is taken, so pauses grow; the log is not flooded."""
         pauses: list[float] = []
 
@@ -276,8 +277,7 @@ class TestOutage:
             pauses.append(high)
             return 0.001
 
-        log = RecordingLog()
-        publisher = Publisher(FullTransport(), Backoff(draw=note), log)
+        publisher = start(FullTransport(), backoff=Backoff(draw=note))
         publisher.publish(event(stamp(1)))
         eventually(lambda: len(pauses) >= 4)
         publisher.close()
@@ -303,25 +303,58 @@ class TestOutage:
         publisher.publish(event(stamp(1)))
         assert publisher.flush(5)
 
-    def test_events_that_are_given_up_are_told_once(self, start: Start, log: RecordingLog) -> None:
-        """The log says that there are some, and the counter how many."""
+    def test_a_fresh_beat_takes_the_place_of_those_that_waited(self, start: Start) -> None:
+        """A controller that sees the bus come back must not be told of the past."""
         transport = MemoryTransport()
         transport.down = True
-        publisher = start(transport, pending=PendingMessages(events_max=5))
-        for seq in range(1, 21):
-            publisher.publish(event(stamp(seq)))
-        eventually(lambda: len(log.at("warn")) == 2)
-        for seq in range(21, 31):
-            publisher.publish(event(stamp(seq)))
+        publisher = start(transport)
+        publisher.on_reconnect(lambda: publisher.publish(heartbeat(stamp(9))))
+        for seq in (1, 2):
+            publisher.publish(heartbeat(stamp(seq), full=seq == 2))
+        assert publisher.wait_connected(5) is False
         transport.down = False
 
+        eventually(lambda: transport.messages)
         assert publisher.flush(5)
-        assert publisher.dropped == 25
-        assert [message.split(";")[0] for message in log.at("warn")] == [
-            "the bus is out of reach",
-            "too many events wait for the bus",
+        assert [message["seq"] for message in transport.messages] == [9]
+
+    def test_a_beat_waits_for_one_batch_only(self, start: Start) -> None:
+        """The sign of life does not queue up behind all the events of an outage."""
+        transport = MemoryTransport()
+        transport.down = True
+        publisher = start(transport)
+        for seq in range(1, 2001):
+            publisher.publish(event(stamp(seq)))
+        publisher.on_reconnect(lambda: publisher.publish(heartbeat(stamp(3000))))
+        assert publisher.wait_connected(5) is False
+        transport.down = False
+
+        assert publisher.flush(10)
+        kinds = [message["type"] for message in transport.messages]
+        assert kinds.index("heartbeat") <= BATCH_RECORDS
+        assert [m["seq"] for m in transport.messages if m["type"] == "event"] == list(
+            range(1, 2001)
+        )
+
+    def test_messages_of_a_dead_process_are_sent_first(self, tmp_path: Path, start: Start) -> None:
+        """The next process on the job finds what the last one could not send."""
+        dead = open_outbox(tmp_path / "buffer", job_id=JOB, agent_id="agent-dead", key_prefix="")
+        for seq in (1, 2, 3):
+            made = event(stamp(seq, agent="agent-dead"))
+            dead.append("event", "warn", to_json(made.to_wire()))
+        dead.close()
+        transport = MemoryTransport()
+        publisher = start(transport, orphans=lambda: adopt(tmp_path / "buffer", JOB, AGENT))
+        publisher.publish(event(stamp(1, at_s=60)))
+
+        assert publisher.flush(5)
+        assert [(m["agent_id"], m["seq"]) for m in transport.messages] == [
+            ("agent-dead", 1),
+            ("agent-dead", 2),
+            ("agent-dead", 3),
+            (AGENT, 1),
         ]
-        assert [message["seq"] for message in transport.messages] == [1, 2, 3, 4, 5]
+        assert not (tmp_path / "buffer" / JOB / "agent-dead").exists()
 
 
 class TestRefusal:
@@ -364,7 +397,7 @@ class TestRefusal:
 
         assert publisher.flush(5)
         assert [message["seq"] for message in transport.messages] == [1, 3]
-        assert (publisher.sent, publisher.dropped) == (2, 1)
+        assert (publisher.sent, publisher.given_up) == (2, 1)
         assert len(log.at("error")) == 1
 
     def test_a_rejected_status_is_never_taken_for_reported(self, start: Start) -> None:
@@ -386,16 +419,20 @@ class TestRefusal:
 
 class TestClosing:
     def test_nothing_is_sent_after_closing(self, backend: Backend, start: Start) -> None:
-        """A closed publisher takes no message and says how many it refused."""
+        """A closed publisher takes no beat, and leaves events in the outbox."""
         publisher = start(backend.transport)
         publisher.publish(event(stamp(1)))
         assert publisher.flush(5)
         publisher.close()
         publisher.publish(event(stamp(2)))
+        publisher.publish(heartbeat(stamp(3)))
         publisher.close()
 
         assert len(backend.events()) == 1
-        assert (publisher.sent, publisher.dropped) == (1, 1)
+        assert (publisher.sent, publisher.given_up) == (1, 1)
+        assert publisher.flush(0) is False
+        publisher.outbox.rewind()
+        assert [record.kind for record in publisher.outbox.read(10, 10_000)] == ["event"]
 
     def test_what_still_waits_is_not_sent_by_closing(self, start: Start) -> None:
         """Closing ends an outage's attempts at once, and a flush then tells the truth."""

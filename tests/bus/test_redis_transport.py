@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import threading
 import time
+from pathlib import Path
 
 import pytest
 from redis import Redis
 
 from baqup_agent.bus.backoff import Backoff
+from baqup_agent.bus.encoding import decode_hash
 from baqup_agent.bus.outage import BusUnavailable
-from baqup_agent.bus.publisher import Publisher
 from baqup_agent.bus.redis_transport import RedisTransport
 from baqup_agent.bus.topology import entry_id, key
 from baqup_agent.contract import HEARTBEAT_TTL_S, MESSAGE_TTL_S
 from baqup_agent.controller.embedded import EmbeddedServer
 from tests.bus.backends import PREFIX, Open, StartServer
+from tests.bus.publishing import RecordPublisher
 from tests.bus.recording import RecordingLog
 from tests.bus.samples import AGENT, JOB, event, heartbeat, progress, stamp, status
 from tests.waiting import eventually
@@ -155,15 +158,62 @@ class TestLostAnswers:
         assert admin.xlen(key(PREFIX, "event", JOB)) == 2
 
 
+class TestBatches:
+    def test_a_batch_is_written_once_and_announced_by_its_last_event(
+        self, transport: RedisTransport, admin: Redis
+    ) -> None:
+        """Repeating it, whole or in part, adds nothing."""
+        events = [event(stamp(seq)).to_wire() for seq in range(1, 301)]
+        subscription = admin.pubsub(ignore_subscribe_messages=True)
+        subscription.subscribe(PREFIX + "notify")
+        subscription.get_message(timeout=5)
+        transport.append(events)
+        transport.append(events)
+        transport.append(events[100:200])
+
+        entries = admin.xrange(key(PREFIX, "event", JOB))
+        assert [decode_hash("event", fields) for _, fields in entries] == events
+        heard = subscription.get_message(timeout=5)
+        assert json.loads(heard["data"]) == events[-1]
+        assert subscription.get_message(timeout=0.1) is None
+
+    def test_a_repeated_batch_completes_what_was_written_of_it(
+        self, transport: RedisTransport, admin: Redis
+    ) -> None:
+        """A server that died half-way through has the first part, and gets the rest."""
+        events = [event(stamp(seq)).to_wire() for seq in range(1, 51)]
+        transport.append(events[:20])
+        transport.append(events)
+
+        assert admin.xlen(key(PREFIX, "event", JOB)) == 50
+
+    def test_a_base_lifts_the_ids_above_what_is_there(
+        self, transport: RedisTransport, admin: Redis
+    ) -> None:
+        """A process whose clock is behind is recognised by its ids, without a search."""
+        transport.send(event(stamp(1, at_s=3600, agent="agent-before")).to_wire())
+        base_ms = transport.top_ms(JOB) + 1
+        late = [event(stamp(seq, at_s=0)).to_wire() for seq in (1, 2)]
+        for _ in range(2):
+            transport.append(late, base_ms)
+
+        ids = [entry for entry, _ in admin.xrange(key(PREFIX, "event", JOB))]
+        assert ids[1:] == [f"{base_ms}-1", f"{base_ms}-2"]
+
+    def test_a_stream_without_entries_has_no_top(self, transport: RedisTransport) -> None:
+        """Nothing has to be lifted above nothing."""
+        assert transport.top_ms(JOB) == 0
+
+
 class TestServerDies:
     def test_messages_arrive_at_the_server_that_takes_its_place(
-        self, start_server: StartServer, open_transport: Open
+        self, tmp_path: Path, start_server: StartServer, open_transport: Open
     ) -> None:
         """A killed server, then an empty one on the same port: what was not confirmed arrives."""
         first = start_server()
         log = RecordingLog()
-        publisher = Publisher(
-            open_transport(first.url), Backoff(draw=lambda _low, _high: 0.02), log
+        publisher = RecordPublisher(
+            tmp_path, open_transport(first.url), Backoff(draw=lambda _low, _high: 0.02), log
         )
         publisher.publish(event(stamp(1)))
         assert publisher.flush(10)
@@ -194,11 +244,11 @@ class TestBlackHole:
         assert 0.25 < time.monotonic() - begun_s < 2
 
     def test_a_black_hole_never_delays_a_publisher(
-        self, black_hole_url: str, open_transport: Open
+        self, tmp_path: Path, black_hole_url: str, open_transport: Open
     ) -> None:
         """Messages are taken at full speed, and flush and close return."""
-        publisher = Publisher(
-            open_transport(black_hole_url, timeout_s=1.0), Backoff(), RecordingLog()
+        publisher = RecordPublisher(
+            tmp_path, open_transport(black_hole_url, timeout_s=1.0), Backoff(), RecordingLog()
         )
         begun_s = time.monotonic()
         for seq in range(1, 2001):
@@ -213,11 +263,12 @@ class TestBlackHole:
 
 
 def test_a_replay_through_kills_and_stalls_is_complete_and_without_doubles(
-    start_server: StartServer, open_transport: Open
+    tmp_path: Path, start_server: StartServer, open_transport: Open
 ) -> None:
     """Two thousand events while a saboteur stops the server and cuts its connections."""
     server = start_server()
-    publisher = Publisher(
+    publisher = RecordPublisher(
+        tmp_path,
         open_transport(server.url, timeout_s=0.1),
         Backoff(draw=lambda _low, _high: 0.005),
         RecordingLog(),

@@ -46,6 +46,17 @@ def test_events_are_kept_in_the_order_they_were_sent(bus: Backend) -> None:
     assert bus.events() == sent
 
 
+def test_events_can_be_sent_together(bus: Backend) -> None:
+    """A batch is what its events are one by one, also when it is sent again."""
+    sent = [event(stamp(seq)).to_wire() for seq in range(1, 51)]
+    bus.transport.send(sent[0])
+    base_ms = bus.transport.top_ms(JOB)
+    for _ in range(2):
+        bus.transport.append(sent, base_ms)
+
+    assert bus.events() == sent
+
+
 def test_every_message_is_announced_whole(bus: Backend) -> None:
     """The live notification is the message itself."""
     sent = [

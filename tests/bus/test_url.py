@@ -24,7 +24,7 @@ PASSWORD = "hunter2-the-password"
         (f"redis://:{PASSWORD}@10.0.0.1:6380/1", "redis://10.0.0.1:6380/1"),
         (f"redis://user:{PASSWORD}@h", "redis://h:6379/0"),
         (f"rediss://user:{PASSWORD}@[::1]:6380", "rediss://[::1]:6380/0"),
-        ("redis://h?db=2&client_name=me", "redis://h:6379/0"),
+        ("redis://h?db=2&client_name=me", "redis://h:6379/2"),
         ("rediss://h?ssl_cert_reqs=none", "rediss://h:6379/0"),
         (f"unix://:{PASSWORD}@/run/redis.sock?db=1", "unix:///run/redis.sock"),
         ("unix:///run/redis.sock", "unix:///run/redis.sock"),

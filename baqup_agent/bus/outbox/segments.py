@@ -1,0 +1,382 @@
+"""The numbered files of an outbox, to the last of which records are appended.
+
+A segment is only ever appended to, and only by the process that made it: what was found on disk
+is continued in a new segment. So a position, once known, stays true, and a reader needs no lock.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import re
+import stat
+from typing import NamedTuple
+
+from attrs import define
+
+from baqup_agent.bus.outbox.record import Entry, Position, decode_line, kind_of
+
+_NAME = re.compile(r"[0-9]{8}\.jsonl")
+
+#: How much is read at once while counting.
+_SCANNED_BYTES = 1 << 20
+
+_READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+_APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+
+
+@define
+class Segment:
+    """What is known of one file.
+
+    Attributes:
+        number: its name as a number.
+        begin: offset of the first record that was not acknowledged when the outbox was opened.
+        size: offset behind its last whole record.
+        first_ticket: the ticket of the record at ``begin``; the others count on from there.
+        judged: whether its damaged records were counted when the outbox was opened.
+        synced: the size up to which it is known to survive a power cut.
+    """
+
+    number: int
+    begin: int
+    size: int
+    first_ticket: int
+    judged: bool = False
+    synced: int = 0
+
+
+#: Stands where no segment is open for appending.
+_NO_SEGMENT = Segment(0, 0, 0, 0)
+
+
+class Loaded(NamedTuple):
+    """A piece of the segments that was read back.
+
+    Attributes:
+        entries: its whole records.
+        position: where to go on reading.
+        ticket: the ticket of the record there.
+        damaged: how many damaged records were left out.
+        lost_bytes: how many bytes they have, where they were counted as in use.
+        judged: whether they were counted before.
+    """
+
+    entries: list[Entry]
+    position: Position
+    ticket: int
+    damaged: int
+    lost_bytes: int
+    judged: bool
+
+
+class Stock(NamedTuple):
+    """What was found in the segments of an earlier process.
+
+    Attributes:
+        last_ticket: the ticket of the last whole record; 0 if there is none.
+        used_bytes: bytes of the whole records.
+        corrupt: how many records are damaged.
+        first: where the records begin; None if there is none.
+    """
+
+    last_ticket: int
+    used_bytes: int
+    corrupt: int
+    first: Position | None
+
+
+class Segments:
+    """The segments of one directory.
+
+    Args:
+        directory: descriptor of the directory.
+        segment_bytes: see `Sizes`.
+
+    Attributes:
+        known: the segments that are not acknowledged, by number, in order.
+        left: bytes that still fit into the segment that is appended to.
+        names_changed: whether a file was created since the directory was synced.
+    """
+
+    def __init__(self, directory: int, segment_bytes: int) -> None:
+        self.known: dict[int, Segment] = {}
+        self.left = 0
+        self.names_changed = False
+        self._directory = directory
+        self._segment_bytes = segment_bytes
+        self._live = _NO_SEGMENT
+        self._fd = -1
+        self._last = 0
+
+    @property
+    def live_bytes(self) -> int:
+        """Size of the segment that is appended to; 0 if there is none."""
+        return self._live.size
+
+    @property
+    def end(self) -> Position:
+        """Where the last record ends."""
+        if not self.known:
+            return (self._last, 0)
+        last = next(reversed(self.known.values()))
+        return (last.number, last.size)
+
+    def write(self, line: bytes, ticket: int) -> Position:
+        """Append one line with one write, to a new segment if it does not fit into this one.
+
+        Raises:
+            OSError: nothing of it was written.
+        """
+        size_bytes = len(line)
+        if size_bytes > self.left:
+            self._roll(ticket)
+        try:
+            written = os.write(self._fd, line)
+        except OSError:
+            self._undo()
+            raise
+        if written != size_bytes:
+            self._undo()
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # what a part means
+        self.left -= size_bytes
+        live = self._live
+        live.size = size = live.size + size_bytes
+        return (live.number, size)
+
+    def seal(self) -> None:
+        """Append no more to this segment; the next record begins a new one."""
+        self._live = _NO_SEGMENT
+        self.left = 0
+        if self._fd >= 0:
+            fd, self._fd = self._fd, -1
+            os.close(fd)
+
+    def _undo(self) -> None:
+        """Take back a write that stopped half way, which is how a full disk shows."""
+        with contextlib.suppress(OSError):  # then a torn line stays behind the known end
+            os.ftruncate(self._fd, self._live.size)
+        live = self._live
+        self.seal()
+        if live.size == 0:
+            del self.known[live.number]
+            self.remove([live.number])
+
+    def _roll(self, ticket: int) -> None:
+        """Begin a new segment; whoever has put something under its name may keep it."""
+        self.seal()
+        number = self._last + 1
+        while self._fd < 0:
+            try:
+                self._fd = os.open(name_of(number), _APPEND, 0o600, dir_fd=self._directory)
+            except FileExistsError:
+                number += 1
+        self._last = number
+        self._live = self.known[number] = Segment(number, 0, 0, ticket)
+        self.left = self._segment_bytes
+        self.names_changed = True
+
+    def load(self, position: Position, ticket: int, most_bytes: int) -> Loaded:
+        """Read whole records from ``position`` on, up to the end of that segment.
+
+        Args:
+            position: where to begin; the beginning or the end of a record.
+            ticket: the ticket of the record there.
+            most_bytes: about how much to read; a longer record is read whole.
+        """
+        number, offset = position
+        segment = self.known[number]
+        size = segment.size
+        data = self._read(number, offset, min(most_bytes, size - offset))
+        while b"\n" not in data and offset + len(data) < size:
+            more = self._read(number, offset + len(data), min(size - offset, 2 * len(data) + 4096))
+            if not more:
+                break
+            data += more
+        whole = len(data) if offset + len(data) == size else data.rfind(b"\n") + 1
+        entries, damaged, lost_bytes = parse(data[:whole], position, ticket)
+        reached = offset + whole
+        if whole == 0 and reached < size:  # the file is shorter than it was, or cannot be read
+            damaged, lost_bytes, reached = damaged + 1, size - offset, size
+        following = self._after(number) if reached == size else None
+        if following is not None:
+            at, next_ticket = (following.number, following.begin), following.first_ticket
+        else:
+            at, next_ticket = (number, reached), ticket + len(entries) + damaged
+        return Loaded(entries, at, next_ticket, damaged, lost_bytes, segment.judged)
+
+    def _read(self, number: int, offset: int, most_bytes: int) -> bytes:
+        try:
+            fd = os.open(name_of(number), _READ, dir_fd=self._directory)
+        except OSError:
+            return b""
+        try:
+            return os.pread(fd, most_bytes, offset)
+        except OSError:
+            return b""
+        finally:
+            os.close(fd)
+
+    def _after(self, number: int) -> Segment | None:
+        return next((segment for n, segment in list(self.known.items()) if n > number), None)
+
+    def finished(self, position: Position) -> list[int]:
+        """Return and forget the segments of which everything lies before ``position``."""
+        live = self._live.number
+        done = [
+            segment.number
+            for segment in self.known.values()
+            if (segment.number, segment.size) <= position and segment.number != live
+        ]
+        for number in done:
+            del self.known[number]
+        return done
+
+    def remove(self, numbers: list[int]) -> None:
+        """Delete the files of segments; what is gone already, or stays, does no harm."""
+        for number in numbers:
+            with contextlib.suppress(OSError):
+                os.unlink(name_of(number), dir_fd=self._directory)
+
+    def unsynced(self) -> list[tuple[Segment, int]]:
+        """Return the segments that have grown since they were synced, with their sizes."""
+        return [(known, known.size) for known in self.known.values() if known.size > known.synced]
+
+    def sync(self, unsynced: list[tuple[Segment, int]]) -> None:
+        """Make sure that segments survive a power cut.
+
+        Raises:
+            OSError: they may not.
+        """
+        for segment, size in unsynced:
+            try:
+                fd = os.open(name_of(segment.number), _READ, dir_fd=self._directory)
+            except FileNotFoundError:
+                continue
+            try:
+                os.fdatasync(fd)
+            finally:
+                os.close(fd)
+            segment.synced = size
+
+    def recover(self, cursor: Position, *, repair: bool) -> None:
+        """Take up the segments that are found on disk, from the cursor on.
+
+        Args:
+            cursor: where the acknowledged records end.
+            repair: remove what is acknowledged, and what a torn write left at an end.
+        """
+        found = found_segments(self._directory)
+        self._last = max([*found, cursor[0]])
+        kept = [number for number in found if number >= cursor[0]]
+        for number in kept:
+            size = self._usable_size(number, repair=repair)
+            begin = min(cursor[1], size) if number == cursor[0] else 0
+            self.known[number] = Segment(number, begin, size, 0, judged=True, synced=size)
+        if repair:
+            self.remove([number for number in found if number < cursor[0]])
+
+    def take_stock(self) -> Stock:
+        """Read what was found on disk, count it, and number its records from 1."""
+        ticket, last, used_bytes, corrupt = 1, 0, 0, 0
+        for segment in self.known.values():
+            segment.first_ticket = ticket
+            at = (segment.number, segment.begin)
+            while at < (segment.number, segment.size):
+                piece = self.load(at, ticket, _SCANNED_BYTES)
+                used_bytes += sum(entry.size_bytes for entry in piece.entries)
+                corrupt += piece.damaged
+                last = piece.entries[-1].ticket if piece.entries else last
+                ticket += len(piece.entries) + piece.damaged
+                at = piece.position
+        begin = next(((it.number, it.begin) for it in self.known.values()), None)
+        return Stock(last, used_bytes, corrupt, begin if last else None)
+
+    def _usable_size(self, number: int, *, repair: bool) -> int:
+        """Return where the last record of a file ends, be its line feed missing or damaged."""
+        flags = (os.O_RDWR if repair else os.O_RDONLY) | (_READ & ~os.O_RDONLY)
+        try:
+            fd = os.open(name_of(number), flags, dir_fd=self._directory)
+        except OSError:
+            return 0
+        try:
+            size = os.fstat(fd).st_size
+            tail = _last_line(fd, size)
+            if not tail or tail.endswith(b"\n") or _salvage(tail) is not None:
+                return size
+            if repair:
+                with contextlib.suppress(OSError):
+                    os.ftruncate(fd, size - len(tail))
+            return size - len(tail)
+        finally:
+            os.close(fd)
+
+
+def name_of(number: int) -> str:
+    """Return the file name of a segment."""
+    return f"{number:08}.jsonl"
+
+
+def found_segments(directory: int) -> list[int]:
+    """Return the numbers of the segments in a directory, in order."""
+    with os.scandir(directory) as entries:
+        return sorted(
+            int(entry.name[:8])
+            for entry in entries
+            if _NAME.fullmatch(entry.name)
+            and stat.S_ISREG(entry.stat(follow_symlinks=False).st_mode)
+        )
+
+
+def parse(data: bytes, position: Position, ticket: int) -> tuple[list[Entry], int, int]:
+    """Take lines apart.
+
+    Args:
+        data: whole lines; the last one may lack its line feed.
+        position: where they begin.
+        ticket: the ticket of the first.
+
+    Returns:
+        The whole records, how many lines are damaged, and how many bytes those have.
+    """
+    number, offset = position
+    entries: list[Entry] = []
+    damaged = lost_bytes = 0
+    *lines, rest = data.split(b"\n")
+    for line in lines:
+        offset += len(line) + 1
+        text = decode_line(line)
+        kind = None if text is None else kind_of(text)
+        if text is None or kind is None:
+            damaged += 1
+            lost_bytes += len(line) + 1
+        else:
+            entries.append(Entry(ticket, kind, text, len(line) + 1, (number, offset)))
+        ticket += 1
+    if rest:
+        text = _salvage(rest)
+        kind = None if text is None else kind_of(text)
+        if text is None or kind is None:
+            return entries, damaged + 1, lost_bytes + len(rest)
+        entries.append(Entry(ticket, kind, text, len(rest), (number, offset + len(rest))))
+    return entries, damaged, lost_bytes
+
+
+def _salvage(tail: bytes) -> str | None:
+    """Read a last line whose line feed was not written, or is damaged."""
+    text = decode_line(tail)
+    return decode_line(tail[:-1]) if text is None else text
+
+
+def _last_line(fd: int, size: int) -> bytes:
+    """Return what follows the last line feed but one, or but the very last byte."""
+    step = 64 * 1024
+    tail = b""
+    while len(tail) < size:
+        step = min(2 * step, size - len(tail))
+        tail = os.pread(fd, step, size - len(tail) - step) + tail
+        cut = tail.rfind(b"\n", 0, -1) + 1
+        if cut:
+            return tail[cut:]
+    return tail

@@ -15,6 +15,7 @@ from attrs import frozen
 from baqup_agent.bus.outbox import Outbox, Record
 from baqup_agent.bus.topology import Wire
 from baqup_agent.bus.transport import Transport
+from baqup_agent.observability.sink import LogSink
 
 #: Most records, and bytes of them, that are sent at a time. A script holds up the server while it
 #: runs, so a batch is kept to a few milliseconds.
@@ -71,11 +72,15 @@ class Backlog:
     Args:
         own: the outbox of this process.
         find_orphans: returns those of dead processes of the same job, oldest first; asked once.
+        log: told what became of them.
     """
 
-    def __init__(self, own: Outbox, find_orphans: Callable[[], Sequence[Outbox]]) -> None:
+    def __init__(
+        self, own: Outbox, find_orphans: Callable[[], Sequence[Outbox]], log: LogSink
+    ) -> None:
         self._own = own
         self._find_orphans = find_orphans
+        self._log = log
         self._orphans: list[Outbox] | None = None
         self._queue: list[Batch] = []
 
@@ -90,7 +95,7 @@ class Backlog:
                 break
             if source is self._own:
                 return None
-            self._orphans.pop(0).close()
+            self._finish(self._orphans.pop(0))
         return self._queue.pop(0)
 
     def hold_back(self, batch: Batch, seq: int) -> Batch | None:
@@ -107,6 +112,18 @@ class Backlog:
         first, late = batch.split(early)
         self._queue.insert(0, late)
         return first if early else None
+
+    def _finish(self, orphan: Outbox) -> None:
+        orphan.close()
+        agent = orphan.identity.agent_id
+        if orphan.corrupt:
+            self._log.warn("damaged messages of an earlier process are lost",
+                           agent=agent, records=orphan.corrupt)  # fmt: skip
+        if orphan.dropped:
+            self._log.warn("an earlier process had given up events",
+                           agent=agent, **orphan.dropped)  # fmt: skip
+        if orphan.leftover is not None:
+            self._log.warn("an outbox could not be removed", agent=agent, reason=orphan.leftover)
 
     def rewind(self) -> None:
         """Read again from the first record that has not arrived."""

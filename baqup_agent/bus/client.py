@@ -324,9 +324,6 @@ class BusClient:
                 "an earlier process left messages of this job; they are sent first",
                 outboxes=len(orphans),
             )
-        for orphan in orphans:
-            if orphan.corrupt:
-                self._log.warn("messages of an earlier process are lost", records=orphan.corrupt)
         return orphans
 
     def _watch_outbox(self) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from json.encoder import encode_basestring
 from typing import Any, NamedTuple
 
@@ -83,8 +84,16 @@ def to_fields(message: Wire) -> dict[str, str]:
 
 def entry_json(entry_id: str, message: Wire) -> str:
     """Return a stream entry, its id and then names and values, as a JSON array of texts."""
-    texts = [text for pair in to_fields(message).items() for text in pair]
-    return f'["{entry_id}",{",".join(map(encode_basestring, texts))}]'
+    fields = [
+        _quoted_name(name) + encode_basestring(value if type(value) is str else _field(value))
+        for name, value in message.items()
+    ]
+    return f'["{entry_id}",{",".join(fields)}]'
+
+
+@lru_cache(maxsize=256)
+def _quoted_name(name: str) -> str:
+    return encode_basestring(name) + ","
 
 
 def _field(value: Any) -> str:

@@ -83,7 +83,7 @@ class Publisher:
         self._reconnected: list[Callable[[], None]] = []
 
         # The publisher's thread alone uses these.
-        self._backlog = Backlog(outbox, orphans)
+        self._backlog = Backlog(outbox, orphans, log)
         self._outage = Outage(transport.display, log, self._clock)
         self._synced_s = float("-inf")
         self._made_wait = False

@@ -8,7 +8,7 @@ a minute, and repeat writes that took effect.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from baqup_agent.bus.url import REDIS_PORT, Address, ClusterUrl, RedisUrl, SentinelUrl
 
@@ -22,6 +22,10 @@ SOCKET_TIMEOUT_S = 1.0
 
 #: Seconds of silence after which a connection is tested before it is used.
 _HEALTH_CHECK_S = 10
+
+
+#: Keys that a node is asked for; of two nodes one holds all of them once in 65,000 times.
+_KEYS_TRIED = 16
 
 
 class RedisClient(Protocol):
@@ -139,8 +143,33 @@ class _ServerClient:
         self._is_socket = "path" in place
         where = {"unix_socket_path": place["path"]} if self._is_socket else self._address._asdict()
         self._client = Redis(**where, **settings)
-        self.execute_command = self._client.execute_command
-        self.close = self._client.close
+        self._send = cast("RedisClient", self._client).execute_command  # redis-py: untyped
+
+    def execute_command(self, *arguments: object) -> object:
+        answer = self._send(*arguments)
+        self._meet_redirections()
+        self.execute_command = self._send  # type: ignore[method-assign]  # asked once
+        return answer
+
+    def close(self) -> None:
+        self._client.close()
+
+    def _meet_redirections(self) -> None:
+        """Raise MOVED now if this is one node of many: sooner or later some key would meet it.
+
+        Not every user may ask. A cluster of one node is as good as a server.
+        """
+        from redis.exceptions import MovedError, ResponseError
+
+        try:
+            slots: Any = self._send("CLUSTER", "SLOTS")
+            if len({tuple(owner[:2]) for _, _, owner, *_ in slots}) > 1:
+                for number in range(_KEYS_TRIED):
+                    self._send("EXISTS", f"baqup-{number}")
+        except MovedError:
+            raise
+        except ResponseError:
+            return
 
     def node(self) -> Redis:
         return self._client

@@ -18,8 +18,8 @@ from baqup_agent.errors import BusRefused, describe
 #: Answers of a server that cannot take a write now. Inside a script of an older server the word
 #: stands in the middle of the text.
 _PASSING = re.compile(
-    r"\b(READONLY|OOM|LOADING|NOREPLICAS|MASTERDOWN|CLUSTERDOWN|MISCONF|BUSY|TRYAGAIN|UNKILLABLE"
-    r"|FAILOVER)\b|max number of clients|Script killed by user"
+    r"\b(READONLY|OOM|LOADING|NOREPLICAS|MASTERDOWN|CLUSTERDOWN|MISCONF|BUSY|TRYAGAIN|UNKILLABLE)\b"
+    r"|max number of clients|Script killed by user"
 )
 
 #: Answers that only a change of configuration helps against. A denial inside a script is worded

@@ -93,7 +93,7 @@ def _turned_down(address: Address, own: OwnFiles) -> Finding | None:
 
 
 def _context() -> ssl.SSLContext:
-    context = ssl.create_default_context()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE  # nothing is told to the server and nothing believed
     return context

@@ -142,7 +142,7 @@ class MasterClient:
         if name not in known and all_answered:
             raise WrongUrl(
                 f"its sentinels know no master {name!r}",
-                f"they know {', '.join(known[:_NAMES_SHOWN]) or 'none at all'}",
+                f"name one that they know: {', '.join(known[:_NAMES_SHOWN]) or 'there is none'}",
             )
         epoch = max(answer.epoch for answer in answers)
         latest = {answer.address for answer in answers if answer.epoch == epoch}

@@ -29,10 +29,9 @@ from baqup_agent.security.secret import Secret
 
 #: The forms that a URL may have, as errors show them.
 FORMS = (
-    "redis://[user:password@]host[:port][/database], "
-    "redis+sentinel://[user:password@]host[:port],…/master[/database], "
-    "redis+cluster://[user:password@]host[:port],…, each of them with rediss for TLS, "
-    "unix:///path/to/socket[?db=0], or file:///absolute/directory"
+    "redis://host[:port][/database], redis+sentinel://host[:port],…/master[/database], "
+    "redis+cluster://host[:port],…, each with user:password@ before the hosts where needed and "
+    "rediss for TLS, unix:///path/to/socket[?db=0], or file:///absolute/directory"
 )
 
 #: The variable that holds the password if the URL names none.

@@ -1,4 +1,4 @@
-"""The command line ``baqup-agent``: run, verify and explain.
+"""The command line ``baqup-agent``: run, verify, explain, lifecycle, bus and more.
 
 `main` is the console script. Nothing slow is imported before a command needs it.
 """

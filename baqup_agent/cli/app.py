@@ -17,6 +17,7 @@ _COMMANDS = {
     "run": ("baqup_agent.cli.run_command:run_command", "Run one job of an agent and judge it."),
     "verify": ("baqup_agent.cli.verify_command:verify_command", "Check published directories."),
     "lifecycle": ("baqup_agent.cli.lifecycle.group:lifecycle_group", "Draw and prove lifecycles."),
+    "bus": ("baqup_agent.cli.bus.group:bus_group", "Watch a bus, replay what is left."),
     "explain": ("baqup_agent.cli.explain_command:explain_command", "Tell what a code means."),
 }
 

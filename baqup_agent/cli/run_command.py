@@ -12,6 +12,7 @@ from baqup_agent.config.load import environment
 from baqup_agent.contract import LogLevel
 from baqup_agent.controller.agents import resolve_agent
 from baqup_agent.controller.env_file import parse_pair, read_env_file
+from baqup_agent.controller.liveness import Patience
 from baqup_agent.controller.request import JobRequest
 from baqup_agent.controller.run import run_job
 
@@ -32,6 +33,8 @@ VIRTUAL_ENV and LD_LIBRARY_PATH are passed on.
 Exit code: the agent's own; 128 plus the signal's number if one ended it. If the agent's code
 promises a backup (0, 75 or 76) and what it left does not bear that out, the code is 70 instead,
 so that no script takes the promise for the thing.
+
+An agent without a heartbeat for 30 s is probed (SIGUSR1), and killed if it gives none within 5 s.
 
 Ctrl-C asks the agent to stop (SIGTERM, once) and waits for it.
 """
@@ -68,6 +71,11 @@ Ctrl-C asks the agent to stop (SIGTERM, once) and waits for it.
 @click.option(
     "--trace", type=_PATH, metavar="FILE", help="Write the transitions there, for 'lifecycle'."
 )
+@click.option(
+    "--no-zombie-check",
+    is_flag=True,
+    help="Let the agent be silent, under a debugger for instance.",
+)
 @click.option("-v", "--verbose", is_flag=True, help="Show all of the agent's log.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line, the verdict last.")
 @click.option("--no-color", is_flag=True, help="No colours on a terminal.")
@@ -87,6 +95,7 @@ def run_command(  # noqa: PLR0913  one argument for each option
     bus: str | None,
     log_level: str | None,
     trace: Path | None,
+    no_zombie_check: bool,
     verbose: bool,
     as_json: bool,
     no_color: bool,
@@ -108,6 +117,7 @@ def run_command(  # noqa: PLR0913  one argument for each option
         log_level=log_level,
         trace=trace,
         bus=bus,
+        patience=None if no_zombie_check else Patience(),
         file_variables=read_env_file(env_file) if env_file else {},
         variables=dict(parse_pair(pair) for pair in pairs),
     )

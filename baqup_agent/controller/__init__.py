@@ -1,7 +1,8 @@
-"""A small controller for one job: starts an agent, watches it, judges what it left behind.
+"""A small controller: reads the bus, judges who is alive, runs one job and judges what it left.
 
-`run_job` does all of it; its parts can be used one by one. Names are loaded when first used, so
-that a command which needs one of them does not pay for the others.
+`BusReader` gives what agents say, `Liveness` and `Fleet` tell who is alive; `run_job` does all that
+one job needs. Each can be used by itself. Names are loaded when first used, so that a command which
+needs one of them does not pay for the others.
 """
 
 from __future__ import annotations
@@ -13,9 +14,12 @@ from baqup_agent.lazy import lazy_names
 if TYPE_CHECKING:
     from baqup_agent.controller.agents import AgentCommand, resolve_agent
     from baqup_agent.controller.embedded import EmbeddedServer
+    from baqup_agent.controller.fleet import AgentPicture, Fleet
     from baqup_agent.controller.launch import Exit
-    from baqup_agent.controller.observe import Observer
+    from baqup_agent.controller.liveness import Action, Life, LifeVerdict, Liveness, Patience
+    from baqup_agent.controller.messages import BusMessage, Event, Heartbeat, Progress, Status
     from baqup_agent.controller.picture import JobPicture
+    from baqup_agent.controller.reader import BusReader
     from baqup_agent.controller.request import JobRequest
     from baqup_agent.controller.run import JobReport, run_job
     from baqup_agent.controller.stop import StopRequests
@@ -23,16 +27,28 @@ if TYPE_CHECKING:
     from baqup_agent.controller.watcher import SilentWatcher, Watcher
 
 __all__ = [
+    "Action",
     "AgentCommand",
+    "AgentPicture",
+    "BusMessage",
+    "BusReader",
     "EmbeddedServer",
+    "Event",
     "Exit",
     "Facts",
+    "Fleet",
+    "Heartbeat",
     "JobPicture",
     "JobReport",
     "JobRequest",
-    "Observer",
+    "Life",
+    "LifeVerdict",
+    "Liveness",
     "Outcome",
+    "Patience",
+    "Progress",
     "SilentWatcher",
+    "Status",
     "StopRequests",
     "Verdict",
     "Watcher",
@@ -43,16 +59,28 @@ __all__ = [
 
 #: The module that each public name lives in.
 _HOMES = {
+    "Action": "liveness",
     "AgentCommand": "agents",
+    "AgentPicture": "fleet",
+    "BusMessage": "messages",
+    "BusReader": "reader",
     "EmbeddedServer": "embedded",
+    "Event": "messages",
     "Exit": "launch",
     "Facts": "verdict",
+    "Fleet": "fleet",
+    "Heartbeat": "messages",
     "JobPicture": "picture",
     "JobReport": "run",
     "JobRequest": "request",
-    "Observer": "observe",
+    "Life": "liveness",
+    "LifeVerdict": "liveness",
+    "Liveness": "liveness",
     "Outcome": "verdict",
+    "Patience": "liveness",
+    "Progress": "messages",
     "SilentWatcher": "watcher",
+    "Status": "messages",
     "StopRequests": "stop",
     "Verdict": "verdict",
     "Watcher": "watcher",

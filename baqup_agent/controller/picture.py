@@ -1,8 +1,7 @@
 """What is known of a job at one moment, put together from its messages.
 
-Each message stands alone and the latest counts, by its timestamp (Contract §3). The fixed width
-of our own timestamps makes the order of texts the order of times; one of another width is taken
-as it comes.
+Each message stands alone and the latest counts, by its timestamp (Contract §3); one whose timestamp
+cannot be read is taken as it comes.
 """
 
 from __future__ import annotations
@@ -11,6 +10,7 @@ from typing import Any
 
 from attrs import define, field
 
+from baqup_agent.controller.messages import order_of
 from baqup_agent.controller.observe import Message
 
 
@@ -99,10 +99,10 @@ class JobPicture:
         return {e.code: e.count for e in self.events.values() if e.severity in grave}
 
     def _is_latest(self, kind: str, message: Message) -> bool:
-        time, known = text_of(message, "timestamp"), self._times.get(kind)
+        time = order_of(message.get("timestamp"))
         if time is None:
             return True
-        if known is not None and len(known) == len(time) and time < known:
+        if time < self._times.get(kind, ""):
             return False
         self._times[kind] = time
         return True

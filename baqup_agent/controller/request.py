@@ -22,6 +22,7 @@ from pathlib import Path
 from attrs import field, frozen
 
 from baqup_agent.controller.agents import AgentCommand
+from baqup_agent.controller.liveness import Patience
 from baqup_agent.errors import ConfigError
 from baqup_agent.staging.job_id import check_job_id
 
@@ -69,6 +70,8 @@ class JobRequest:
         log_level: ``BAQUP_AGENT_LOG_LEVEL``.
         trace: ``BAQUP_AGENT_TRACE_FILE``.
         bus: ``file``, ``embedded`` or a URL.
+        patience: how long the agent may be silent before it is probed and killed (Contract §1);
+            None lets it be silent for ever.
         file_variables: what an env file says.
         variables: what wins over everything else.
     """
@@ -85,6 +88,7 @@ class JobRequest:
     log_level: str | None = None
     trace: Path | None = None
     bus: str | None = field(default=None, repr=False)
+    patience: Patience | None = field(factory=Patience)
     file_variables: Mapping[str, str] = field(factory=dict, repr=False)
     variables: Mapping[str, str] = field(factory=dict, repr=False)
 

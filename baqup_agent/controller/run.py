@@ -17,16 +17,20 @@ from typing import Any
 
 from attrs import define, field, frozen
 
+from baqup_agent.bus.url import PASSWORD_VARIABLE
 from baqup_agent.clock import Clock, SystemClock
 from baqup_agent.config.load import environment
 from baqup_agent.contract import MANIFEST_NAME, LogLevel
 from baqup_agent.controller.buses import open_bus
 from baqup_agent.controller.earlier import Earlier
+from baqup_agent.controller.guard import LifeGuard
 from baqup_agent.controller.launch import AgentProcess, Exit
 from baqup_agent.controller.logs import parse_log_line
-from baqup_agent.controller.observe import Message, Observer, open_observer
+from baqup_agent.controller.messages import BusMessage
+from baqup_agent.controller.observe import Message
 from baqup_agent.controller.output import OutputLine
 from baqup_agent.controller.picture import JobPicture
+from baqup_agent.controller.reader import BusReader
 from baqup_agent.controller.request import JobPlan, JobRequest, make_plan
 from baqup_agent.controller.stop import StopRequests
 from baqup_agent.controller.verdict import Facts, Verdict, judge
@@ -97,8 +101,10 @@ def run_job(
     outer = environment() if inherited is None else inherited
     with open_bus(request.bus_choice) as url:
         plan = make_plan(request, bus_url=url, inherited=outer)
-        observer = open_observer(url, key_prefix=plan.key_prefix, job_id=plan.job_id)
-        run = _Run(plan, observer, watcher or SilentWatcher(), clock or SystemClock())
+        reader = _open_reader(plan)
+        clock = clock or SystemClock()
+        guard = LifeGuard(request.patience, clock)
+        run = _Run(plan, reader, guard, watcher or SilentWatcher(), clock)
         return run.execute(stop or StopRequests(), pass_on_signals=pass_on_signals)
 
 
@@ -107,7 +113,8 @@ class _Run:
     """One run in progress."""
 
     plan: JobPlan
-    observer: Observer
+    reader: BusReader
+    guard: LifeGuard
     watcher: Watcher
     clock: Clock
     picture: JobPicture = field(factory=JobPicture)
@@ -120,14 +127,14 @@ class _Run:
         _make_staging(self.plan.staging)
         earlier = Earlier.look(self.plan.directory)
         try:
-            self.observer.start()
+            self.reader.start()
             if pass_on_signals:
                 with stop.on_signals():
                     exit_, duration_s = self._live(stop)
             else:
                 exit_, duration_s = self._live(stop)
         finally:
-            self.observer.close()
+            self.reader.close()
         return self._report(exit_, duration_s, earlier)
 
     def _live(self, stop: StopRequests) -> tuple[Exit, float]:
@@ -147,7 +154,7 @@ class _Run:
         duration_s = self.clock.monotonic() - began
         exit_ = process.finish()
         self._show_output(process)
-        for message in self.observer.finish():
+        for message in self.reader.finish():
             self._take(message)
         self._show_notes()
         self._note_exit(exit_)
@@ -169,14 +176,18 @@ class _Run:
 
     def _look(self, process: AgentProcess) -> None:
         self._show_output(process)
-        for message in self.observer.poll():
+        for message in self.reader.poll():
             self._take(message)
         self._show_notes()
+        for text in self.guard.look(process, seeing=self.reader.seeing):
+            self._note(text)
         self.watcher.tick(self.picture)
 
-    def _take(self, message: Message) -> None:
-        self.picture.apply(message, self.clock.monotonic())
-        self.watcher.message(message, self.picture)
+    def _take(self, message: BusMessage) -> None:
+        for text in self.guard.take(message):
+            self._note(text)
+        self.picture.apply(message.wire, self.clock.monotonic())
+        self.watcher.message(message.wire, self.picture)
 
     def _show_output(self, process: AgentProcess) -> None:
         lines, dropped = process.output()
@@ -196,7 +207,7 @@ class _Run:
             self.last_error = record.message
 
     def _show_notes(self) -> None:
-        for note in self.observer.notes():
+        for note in self.reader.notes():
             self._note(note)
 
     def _note(self, text: str) -> None:
@@ -208,8 +219,8 @@ class _Run:
             self._note(f"the agent left {exit_.left_behind} of its processes running; killed")
         if not exit_.output_complete:
             self._note("a process that left the agent's group still holds its output open")
-        if self.observer.unreadable:
-            self._note(f"{self.observer.unreadable} messages on the bus could not be understood")
+        if self.reader.unreadable:
+            self._note(f"{self.reader.unreadable} messages on the bus could not be understood")
 
     def _report(self, exit_: Exit, duration_s: float, earlier: Earlier) -> JobReport:
         directory = self.plan.directory
@@ -241,6 +252,16 @@ class _Run:
             notes=tuple(self.notes),
             last_words=self.last_error or self.last_line,
         )
+
+
+def _open_reader(plan: JobPlan) -> BusReader:
+    return BusReader(
+        plan.bus_url,
+        key_prefix=plan.key_prefix,
+        job_id=plan.job_id,
+        only_new=True,
+        password=plan.environment.get(PASSWORD_VARIABLE),
+    )
 
 
 def _make_staging(root: Path) -> None:

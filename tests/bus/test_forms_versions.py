@@ -7,10 +7,11 @@ from collections.abc import Iterator
 import pytest
 
 from baqup_agent.bus.redis_transport import RedisTransport
+from baqup_agent.bus.topology import key
 from baqup_agent.bus.url import RedisUrl, parse_bus_url
 from baqup_agent.security.secret import Secret
 from tests.bus.backends import Backend, Open, RedisBackend
-from tests.bus.samples import AGENT, event, heartbeat, progress, stamp, status
+from tests.bus.samples import AGENT, JOB, event, heartbeat, progress, stamp, status
 from tests.bus.test_transports import *  # noqa: F403  every test of that suite runs here again
 from tests.servers.process import Server
 from tests.servers.versions import Version
@@ -51,7 +52,7 @@ def test_what_a_script_wrote_reaches_a_replica(
             assert at.wait(1, 10_000) == 1
 
             assert sorted(behind.keys()) == sorted(at.keys())
-            stream = next(name for name in at.keys() if "events" in name)
+            stream = key("baqup:", "event", JOB)
             assert behind.xrange(stream) == at.xrange(stream)
             assert len(at.xrange(stream)) == 2
             beat = f"baqup:heartbeat:{AGENT}"
@@ -103,7 +104,7 @@ class TestWaysIn:
 
 
 #: What the documentation names as the least that an agent's user may do.
-_LEAST = tuple(
-    f"+{name}"
-    for name in "ping eval evalsha hget hset del pexpire publish xadd xrange xrevrange".split()
+_LEAST = (
+    *("+ping", "+eval", "+evalsha", "+hget", "+hset", "+del", "+pexpire", "+publish"),
+    *("+xadd", "+xrange", "+xrevrange"),
 )

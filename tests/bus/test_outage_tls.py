@@ -6,6 +6,7 @@ proxy that ends TLS everywhere: another implementation of the same.
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -14,13 +15,13 @@ import pytest
 
 from tests.bus.backends import Open, RedisTransport
 from tests.bus.samples import event, stamp, status
-from tests.bus.test_outage_servers import goes_on, refused, unavailable
 from tests.servers.certificates import Authority, Files
 from tests.servers.clusters import Cluster
 from tests.servers.process import Server
 from tests.servers.proxy import Proxy
 from tests.servers.sentinels import Watched
 from tests.servers.timing import bounded
+from tests.servers.verdicts import goes_on, refused, unavailable
 from tests.servers.versions import newest, with_tls
 
 #: Starts a TLS port with a certificate, and returns it.
@@ -180,6 +181,33 @@ def test_a_tls_line_that_stalls(at, authority: Authority) -> None:
             server.thaw()
             proxy.flow()
             goes_on(transport)
+
+
+def test_an_older_tls_refuses_us_in_the_middle_of_the_handshake(
+    at, open_transport: Open, authority: Authority
+) -> None:
+    """A client certificate that is missing, and plain text, are told as with the newest TLS."""
+    context = authority.server_context(authority.issue(), demand=True)
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    with Server(newest()) as server, Proxy(server.port, context) as proxy:
+        said = refused(at(proxy.port, ssl_ca_certs=authority.certificate).connect)
+        assert "ssl_certfile" in said
+        assert "speaks TLS" in refused(open_transport(f"redis://127.0.0.1:{proxy.port}").connect)
+
+
+def test_an_outage_behind_tls_is_no_refusal(at, authority: Authority) -> None:
+    """The line is good, our certificate too, and nobody answers at its end: that passes."""
+    context = authority.server_context(authority.issue(), demand=True)
+    mine = authority.issue("agent")
+    query = {"ssl_ca_certs": authority.certificate, "ssl_certfile": mine.certificate}
+    with Server(newest()) as server, Proxy(server.port, context) as proxy:
+        transport = at(proxy.port, **query, ssl_keyfile=mine.key)
+        server.freeze()
+        unavailable(transport.connect)
+        server.kill()
+        unavailable(transport.connect)
+        server.start()
+        goes_on(transport)
 
 
 class TestOtherForms:

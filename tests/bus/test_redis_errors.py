@@ -8,7 +8,7 @@ import pytest
 from redis import exceptions as redis_exceptions
 
 from baqup_agent.bus.outage import BusUnavailable, MessageRejected
-from baqup_agent.bus.redis_errors import translate
+from baqup_agent.bus.redis_errors import WrongUrl, translate
 from baqup_agent.errors import BusRefused
 
 PASSING = [
@@ -30,6 +30,7 @@ PASSING = [
     redis_exceptions.ResponseError(
         "Error running script (call to f_1): @user_script:3: @user_script: 3: -READONLY You can't"
     ),
+    redis_exceptions.ResponseError("Script killed by user with SCRIPT KILL."),
     ConnectionResetError("reset by peer"),
 ]
 
@@ -44,7 +45,21 @@ REFUSING = [
         "Error running script (call to f_1): @user_script:3: The user executing the script can't "
         "run this command or subcommand: ACL failure in script"
     ),
+    # as Redis 6.2 and 7.0 report denials inside a script
+    redis_exceptions.ResponseError(
+        "Error running script (call to f_1): @user_script:7: @user_script: 7: The user executing "
+        "the script can't publish to the channel mentioned in the command"
+    ),
+    redis_exceptions.ResponseError(
+        "The user executing the script can't run this command or subcommand"
+    ),
+    # as Valkey does
+    redis_exceptions.ResponseError(
+        "ACL failure in script: No permissions to access a key script: on @user_script:4."
+    ),
     redis_exceptions.ResponseError("unknown command 'EVAL'"),
+    redis_exceptions.ResponseError("SELECT is not allowed in cluster mode"),
+    redis_exceptions.ResponseError("DB index is out of range"),
     redis_exceptions.ResponseError("DENIED Redis is running in protected mode"),
 ]
 
@@ -86,6 +101,9 @@ def test_any_other_answer_rejects_the_message_or_while_connecting_the_url() -> N
         (ssl.SSLCertVerificationError(1, "certificate verify failed: unknown ca"), BusRefused),
         (ssl.SSLError(1, "[SSL: WRONG_VERSION_NUMBER] wrong version number"), BusRefused),
         (ssl.SSLError(1, "[SSL: TLSV1_ALERT_UNKNOWN_CA] tlsv1 alert unknown ca"), BusRefused),
+        (ssl.SSLError(1, "[SSL: SSLV3_ALERT_CERTIFICATE_EXPIRED] expired"), BusRefused),
+        (ssl.SSLError(1, "[X509: NO_CERTIFICATE_OR_CRL_FOUND] no certificate"), BusRefused),
+        (ssl.SSLError(9, "[SSL] PEM lib (_ssl.c:3895)"), BusRefused),
         (ssl.SSLEOFError(8, "[SSL: UNEXPECTED_EOF_WHILE_READING] EOF occurred"), BusUnavailable),
         (ConnectionResetError(104, "reset by peer"), BusUnavailable),
     ],
@@ -104,3 +122,26 @@ def test_trouble_with_tls_is_found_beneath_redis_pys_own_error(
         caught = error
 
     assert isinstance(translate(caught, "d", connecting=True), expected)
+
+
+@pytest.mark.parametrize(
+    ("said", "remedy"),
+    [
+        (redis_exceptions.MovedError("1234 127.0.0.1:7001"), "redis+cluster://"),
+        (redis_exceptions.AuthenticationError("invalid"), "BAQUP_SECRET_BUS_PASSWORD"),
+        (redis_exceptions.NoPermissionError("No permissions to access a key"), "KEY_PREFIX"),
+        (redis_exceptions.ResponseError("unknown command 'EVAL'"), "redis+sentinel://"),
+        (redis_exceptions.ResponseError("DB index is out of range"), "must name a Redis server"),
+    ],
+)
+def test_each_refusal_names_its_remedy(said: Exception, remedy: str) -> None:
+    """Whoever reads the line knows what to change."""
+    assert remedy in str(translate(said, "redis://h:1/0", connecting=True))
+
+
+def test_what_was_found_out_by_asking_is_a_refusal() -> None:
+    """Reason and remedy stand in one line, and nothing of redis-py's own words."""
+    translated = translate(WrongUrl("h:1 speaks TLS", "begin anew"), "d", connecting=True)
+
+    assert isinstance(translated, BusRefused)
+    assert "(h:1 speaks TLS); in BAQUP_BUS_URL, begin anew" in str(translated)

@@ -20,7 +20,10 @@ from urllib.parse import urlsplit
 
 JOB_ID = os.environ["BAQUP_JOB_ID"]
 DIRECTORY = Path(os.environ["BAQUP_STAGING_DIR"]) / JOB_ID
-BUS_FILE = Path(urlsplit(os.environ["BAQUP_BUS_URL"]).path) / f"{JOB_ID}.jsonl"
+BUS_FILE = Path(
+    os.environ.get("BUS_FILE")  # where a test wants them, for a bus that this agent cannot speak to
+    or Path(urlsplit(os.environ["BAQUP_BUS_URL"]).path) / f"{JOB_ID}.jsonl"
+)
 ROLE = sys.argv[1] if len(sys.argv) > 1 else ""
 STARTED = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 ERROR = {
@@ -308,6 +311,31 @@ def finishes_on_term():
     publish()
     report("success", 0)
     return 0
+
+
+def beats_until_gate():
+    """Beats all the time, as an agent should, until the test opens the gate."""
+    gate, deadline = Path(os.environ["GATE"]), time.monotonic() + 60
+    while not gate.exists() and time.monotonic() < deadline:
+        beat("running")
+        time.sleep(0.05)
+    return success()
+
+
+def two_agents():
+    say("heartbeat", state="running", agent_id="somebody-else")
+    return success()
+
+
+def answers_probes():
+    """Says nothing by itself, but beats when it is asked to, until it was asked three times."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
+    beat("running")
+    for _ in range(3):
+        if signal.sigtimedwait({signal.SIGUSR1}, 60) is None:
+            sys.exit("no SIGUSR1 came")
+        beat("running")
+    return success()
 
 
 def flood():

@@ -60,12 +60,13 @@ def test_counts_of_an_event_are_cumulative():
     assert seen.warnings == {"FILE_CHANGED": 12, "RESOURCE_LIMIT_EXCEEDED": 1}
 
 
-def test_a_timestamp_of_another_width_is_taken_as_it_comes():
-    """Texts of different width have no order, and a third party may write whole seconds."""
-    whole = {"type": "heartbeat", "timestamp": "2026-01-15T03:00:09Z", "state": "completing"}
-    seen = picture(beat(5), whole)
+def test_timestamps_of_any_width_have_their_order():
+    """A third party may write whole seconds; what is no timestamp is taken as it comes."""
+    whole = {"type": "heartbeat", "timestamp": "2026-01-15T03:00:05Z", "state": "completing"}
 
-    assert seen.state == "completing"
+    assert picture(beat(4), whole).state == "completing"
+    assert picture(beat(6), whole).state == "running"
+    assert picture(beat(6), {**whole, "timestamp": "later"}).state == "completing"
 
 
 def test_percent_stays_within_its_bounds():

@@ -444,5 +444,5 @@ def test_no_thread_and_no_descriptor_outlives_a_run(tmp_path):
 
 
 def our_threads() -> list[str]:
-    names = {"agent-output", "agent-end", "bus-observer"}
+    names = {"agent-output", "agent-end", "bus-reader"}
     return [thread.name for thread in threading.enumerate() if thread.name in names]

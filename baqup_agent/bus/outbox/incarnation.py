@@ -19,7 +19,7 @@ from attrs import asdict, evolve, frozen
 from baqup_agent.bus.outbox import directory, lock
 from baqup_agent.bus.outbox.cursor import CURSOR_NAME, CursorFile
 from baqup_agent.bus.outbox.reserve import RESERVE_NAME
-from baqup_agent.bus.outbox.segments import found_segments, name_of
+from baqup_agent.bus.outbox.segment_files import found_segments, name_of
 
 METADATA_NAME = "outbox.json"
 _METADATA_SCRATCH = METADATA_NAME + ".new"
@@ -162,7 +162,7 @@ def _create_or_reopen(root: Path, identity: Identity) -> Incarnation:
 
 def _create(parent: int, identity: Identity) -> tuple[int, lock.Lock] | None:
     """Make the directory; None if somebody else was quicker."""
-    hidden = f".{os.getpid()}-{identity.agent_id}"[:200]
+    hidden = f".new-{os.urandom(8).hex()}"
     directory.make(hidden, parent)
     fd = directory.enter(hidden, parent, Path(hidden))
     try:

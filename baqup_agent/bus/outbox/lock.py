@@ -9,13 +9,14 @@ death; so children close the descriptor first of all. Programs that are executed
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import weakref
 
 LOCK_NAME = "lock"
 
-_FLAGS = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+_FLAGS = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 
 
 class Lock:
@@ -76,8 +77,7 @@ def take(directory: int, *, create: bool) -> Lock | None:
     if not _AtFork.registered:
         _AtFork.registered = True
         os.register_at_fork(after_in_child=_let_go_in_child)
-    flags = _FLAGS | os.O_CREAT if create else _FLAGS
-    lock = Lock(os.open(LOCK_NAME, flags, 0o600, dir_fd=directory))
+    lock = Lock(_open(directory, create=create))
     try:
         fcntl.flock(lock._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)  # noqa: SLF001  its maker
     except BlockingIOError:
@@ -87,3 +87,13 @@ def take(directory: int, *, create: bool) -> Lock | None:
         lock.release()
         raise
     return lock
+
+
+def _open(directory: int, *, create: bool) -> int:
+    flags = os.O_CREAT | _FLAGS if create else _FLAGS
+    try:
+        return os.open(LOCK_NAME, os.O_RDWR | flags, 0o600, dir_fd=directory)
+    except OSError as error:
+        if error.errno != errno.EROFS:
+            raise
+        return os.open(LOCK_NAME, os.O_RDONLY | _FLAGS, dir_fd=directory)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -24,12 +25,15 @@ from baqup_agent.bus.outbox.incarnation import (
 from baqup_agent.bus.outbox.outbox import Outbox
 from baqup_agent.bus.outbox.reserve import RESERVE_NAME
 from baqup_agent.bus.outbox.room import Sizes
-from baqup_agent.bus.outbox.segments import found_segments
+from baqup_agent.bus.outbox.segment_files import found_segments
 from baqup_agent.clock import timestamp
 from baqup_agent.errors import describe
 
 #: A dead outbox needs no reserve.
 _SIZES = Sizes(reserve_bytes=0)
+
+#: Longest time, in seconds, that a live process leaves its new directory without a lock.
+_BIRTH_S = 60.0
 
 
 def adopt(root: Path, job_id: str, own_agent_id: str) -> list[Outbox]:
@@ -123,8 +127,14 @@ def _search(path: Path, depth: int, found: list[Found]) -> None:
     finally:
         os.close(fd)
     for name in names:
-        with contextlib.suppress(PermissionError, FileNotFoundError):
+        try:
             _search(path / name, depth - 1, found)
+        except FileNotFoundError:  # it went away meanwhile
+            continue
+        except OSError as error:
+            unknown = Identity(name if depth > 1 else path.name, name, None, "")
+            reason = error.strerror or str(error)
+            found.append(Found(path / name, unknown, alive=False, unusable=reason))
 
 
 def _is_outbox(fd: int) -> bool:
@@ -201,7 +211,12 @@ def _sweep(parent: int) -> None:
 
 
 def _sweep_one(name: str, fd: int, parent: int) -> None:
-    held = seize(fd, create=False)
+    try:
+        held = seize(fd, create=False)
+    except FileNotFoundError:  # killed before it had a lock, unless it was made this very instant
+        if time.time() - os.fstat(fd).st_mtime > _BIRTH_S:
+            os.rmdir(name, dir_fd=parent)
+        return
     try:
         discard(name, fd, parent)
     finally:

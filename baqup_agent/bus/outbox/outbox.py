@@ -25,6 +25,7 @@ from baqup_agent.bus.outbox.disk import Disk
 from baqup_agent.bus.outbox.incarnation import Identity
 from baqup_agent.bus.outbox.record import STATUS, Entry, Position, Record, encode_line, new_entry
 from baqup_agent.bus.outbox.room import DEFAULT_SEVERITY, SHARES, Sizes, ceilings
+from baqup_agent.bus.outbox.segments import Segments
 from baqup_agent.bus.outbox.unread import Unread
 
 #: How much is written at once when records in memory return to the disk, bytes.
@@ -47,6 +48,8 @@ class Outbox:
         identity: whose it is.
         last_ticket: the ticket of the latest record; 0 before the first.
         corrupt: how many records were found damaged, and left out.
+        found_events: how many events an earlier process left.
+        found_statuses: likewise.
         degraded: why records are in memory only, or may not survive a power cut, as one line;
             None while all is well.
         leftover: after `close`: what could not be removed and why; None if nothing.
@@ -57,7 +60,7 @@ class Outbox:
     ) -> None:
         self.identity = identity
         self.last_ticket = 0
-        self.corrupt = 0
+        self.corrupt = self.found_events = self.found_statuses = 0
         self.degraded = degraded
         self.leftover: str | None = None
         self._sizes = sizes
@@ -179,8 +182,8 @@ class Outbox:
         taken: list[Record] = []
         room_bytes = most_bytes
         while len(taken) < most and not self._closed:
-            while self._unread.must_load:
-                self._load()
+            while self._unread.must_load and self._segments is not None:
+                self._load(self._segments)
             with self._lock:
                 piece = self._unread.take(most - len(taken), room_bytes, first=not taken)
                 if self._unread.empty:  # of what was damaged on disk, nothing is left to send
@@ -191,10 +194,10 @@ class Outbox:
             taken += [Record(ticket, kind, text) for ticket, kind, text, _, _ in piece]
         return taken
 
-    def _load(self) -> None:
+    def _load(self, segments: Segments) -> None:
         """Read the next piece from disk."""
-        at, segments = self._unread.load_at, self._segments
-        assert at is not None and segments is not None  # noqa: S101, PT018  records are there
+        at = self._unread.load_at
+        assert at is not None  # noqa: S101  there is something to load
         piece = segments.load(at, self._unread.load_ticket, self._sizes.chunk_bytes)
         with self._lock:
             self._unread.add_loaded(piece.entries)
@@ -306,8 +309,6 @@ class Outbox:
                     return
 
     def _return_piece(self, disk: Disk) -> None:
-        # Some of the tickets since the last piece may be acknowledged by now: not consecutive.
-        disk.segments.seal()
         written_bytes = 0
         for entry in self._unread.in_memory_only():
             if written_bytes >= _RETURN_BYTES:
@@ -315,7 +316,6 @@ class Outbox:
             end = disk.segments.write(encode_line(entry.text), entry.ticket)
             self._unread.returned(entry, end)
             written_bytes += entry.size_bytes
-        disk.segments.seal()
         self._spilling = False
         self.degraded = None
         self._clear_reserve()
@@ -331,6 +331,7 @@ class Outbox:
         stock = disk.segments.take_stock()
         self.last_ticket = stock.last_ticket
         self.corrupt = stock.corrupt + disk.reserve_damaged
+        self.found_events, self.found_statuses = stock.events, stock.statuses
         self._used_bytes = stock.used_bytes
         self._unread.load_at, self._unread.load_ticket = stock.first, 1
         if disk.kept_status is not None:
@@ -338,6 +339,7 @@ class Outbox:
 
     def _take_up_status(self, disk: Disk, text: str) -> None:
         size_bytes = len(encode_line(text))
+        self.found_statuses += 1
         self.last_ticket += 1
         self._reserved = self.last_ticket
         self._used_bytes += size_bytes

@@ -9,20 +9,23 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import re
-import stat
 from typing import NamedTuple
 
 from attrs import define
 
-from baqup_agent.bus.outbox.record import Entry, Position, decode_line, kind_of
-
-_NAME = re.compile(r"[0-9]{8}\.jsonl")
+from baqup_agent.bus.outbox.record import STATUS, Entry, Position
+from baqup_agent.bus.outbox.segment_files import (
+    LONGEST_LINE_BYTES,
+    READ,
+    found_segments,
+    name_of,
+    parse,
+    usable_size,
+)
 
 #: How much is read at once while counting.
 _SCANNED_BYTES = 1 << 20
 
-_READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 _APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
@@ -77,12 +80,16 @@ class Stock(NamedTuple):
     Attributes:
         last_ticket: the ticket of the last whole record; 0 if there is none.
         used_bytes: bytes of the whole records.
+        statuses: how many of the whole records are statuses.
+        events: how many are events.
         corrupt: how many records are damaged.
         first: where the records begin; None if there is none.
     """
 
     last_ticket: int
     used_bytes: int
+    statuses: int
+    events: int
     corrupt: int
     first: Position | None
 
@@ -189,12 +196,14 @@ class Segments:
         segment = self.known[number]
         size = segment.size
         data = self._read(number, offset, min(most_bytes, size - offset))
-        while b"\n" not in data and offset + len(data) < size:
+        while b"\n" not in data and offset + len(data) < size and len(data) < LONGEST_LINE_BYTES:
             more = self._read(number, offset + len(data), min(size - offset, 2 * len(data) + 4096))
             if not more:
                 break
             data += more
-        whole = len(data) if offset + len(data) == size else data.rfind(b"\n") + 1
+        whole = data.rfind(b"\n") + 1
+        if offset + len(data) == size or len(data) >= LONGEST_LINE_BYTES:
+            whole = len(data)
         entries, damaged, lost_bytes = parse(data[:whole], position, ticket)
         reached = offset + whole
         if whole == 0 and reached < size:  # the file is shorter than it was, or cannot be read
@@ -208,7 +217,7 @@ class Segments:
 
     def _read(self, number: int, offset: int, most_bytes: int) -> bytes:
         try:
-            fd = os.open(name_of(number), _READ, dir_fd=self._directory)
+            fd = os.open(name_of(number), READ, dir_fd=self._directory)
         except OSError:
             return b""
         try:
@@ -251,7 +260,7 @@ class Segments:
         """
         for segment, size in unsynced:
             try:
-                fd = os.open(name_of(segment.number), _READ, dir_fd=self._directory)
+                fd = os.open(name_of(segment.number), READ, dir_fd=self._directory)
             except FileNotFoundError:
                 continue
             try:
@@ -271,7 +280,7 @@ class Segments:
         self._last = max([*found, cursor[0]])
         kept = [number for number in found if number >= cursor[0]]
         for number in kept:
-            size = self._usable_size(number, repair=repair)
+            size = usable_size(self._directory, number, repair=repair)
             begin = min(cursor[1], size) if number == cursor[0] else 0
             self.known[number] = Segment(number, begin, size, 0, judged=True, synced=size)
         if repair:
@@ -279,7 +288,7 @@ class Segments:
 
     def take_stock(self) -> Stock:
         """Read what was found on disk, count it, and number its records from 1."""
-        ticket, last, used_bytes, corrupt = 1, 0, 0, 0
+        ticket, last, used_bytes, statuses, events, corrupt = 1, 0, 0, 0, 0, 0
         for segment in self.known.values():
             segment.first_ticket = ticket
             at = (segment.number, segment.begin)
@@ -287,96 +296,10 @@ class Segments:
                 piece = self.load(at, ticket, _SCANNED_BYTES)
                 used_bytes += sum(entry.size_bytes for entry in piece.entries)
                 corrupt += piece.damaged
+                found = sum(entry.kind == STATUS for entry in piece.entries)
+                statuses, events = statuses + found, events + len(piece.entries) - found
                 last = piece.entries[-1].ticket if piece.entries else last
                 ticket += len(piece.entries) + piece.damaged
                 at = piece.position
         begin = next(((it.number, it.begin) for it in self.known.values()), None)
-        return Stock(last, used_bytes, corrupt, begin if last else None)
-
-    def _usable_size(self, number: int, *, repair: bool) -> int:
-        """Return where the last record of a file ends, be its line feed missing or damaged."""
-        flags = (os.O_RDWR if repair else os.O_RDONLY) | (_READ & ~os.O_RDONLY)
-        try:
-            fd = os.open(name_of(number), flags, dir_fd=self._directory)
-        except OSError:
-            return 0
-        try:
-            size = os.fstat(fd).st_size
-            tail = _last_line(fd, size)
-            if not tail or tail.endswith(b"\n") or _salvage(tail) is not None:
-                return size
-            if repair:
-                with contextlib.suppress(OSError):
-                    os.ftruncate(fd, size - len(tail))
-            return size - len(tail)
-        finally:
-            os.close(fd)
-
-
-def name_of(number: int) -> str:
-    """Return the file name of a segment."""
-    return f"{number:08}.jsonl"
-
-
-def found_segments(directory: int) -> list[int]:
-    """Return the numbers of the segments in a directory, in order."""
-    with os.scandir(directory) as entries:
-        return sorted(
-            int(entry.name[:8])
-            for entry in entries
-            if _NAME.fullmatch(entry.name)
-            and stat.S_ISREG(entry.stat(follow_symlinks=False).st_mode)
-        )
-
-
-def parse(data: bytes, position: Position, ticket: int) -> tuple[list[Entry], int, int]:
-    """Take lines apart.
-
-    Args:
-        data: whole lines; the last one may lack its line feed.
-        position: where they begin.
-        ticket: the ticket of the first.
-
-    Returns:
-        The whole records, how many lines are damaged, and how many bytes those have.
-    """
-    number, offset = position
-    entries: list[Entry] = []
-    damaged = lost_bytes = 0
-    *lines, rest = data.split(b"\n")
-    for line in lines:
-        offset += len(line) + 1
-        text = decode_line(line)
-        kind = None if text is None else kind_of(text)
-        if text is None or kind is None:
-            damaged += 1
-            lost_bytes += len(line) + 1
-        else:
-            entries.append(Entry(ticket, kind, text, len(line) + 1, (number, offset)))
-        ticket += 1
-    if rest:
-        text = _salvage(rest)
-        kind = None if text is None else kind_of(text)
-        if text is None or kind is None:
-            return entries, damaged + 1, lost_bytes + len(rest)
-        entries.append(Entry(ticket, kind, text, len(rest), (number, offset + len(rest))))
-    return entries, damaged, lost_bytes
-
-
-def _salvage(tail: bytes) -> str | None:
-    """Read a last line whose line feed was not written, or is damaged."""
-    text = decode_line(tail)
-    return decode_line(tail[:-1]) if text is None else text
-
-
-def _last_line(fd: int, size: int) -> bytes:
-    """Return what follows the last line feed but one, or but the very last byte."""
-    step = 64 * 1024
-    tail = b""
-    while len(tail) < size:
-        step = min(2 * step, size - len(tail))
-        tail = os.pread(fd, step, size - len(tail) - step) + tail
-        cut = tail.rfind(b"\n", 0, -1) + 1
-        if cut:
-            return tail[cut:]
-    return tail
+        return Stock(last, used_bytes, statuses, events, corrupt, begin if last else None)

@@ -9,6 +9,8 @@ import sys
 import threading
 from pathlib import Path
 
+import pytest
+
 from baqup_agent.bus.outbox import adopt, open_outbox, outboxes
 from baqup_agent.bus.outbox.incarnation import Identity, create_or_reopen
 from tests.bus.outbox.boxes import box, crash, everything, fill, heir, numbers
@@ -26,9 +28,9 @@ outbox.append("event", "info", '{"type":"event","seq":1}')
 
 def start_owner(root: Path, then: str) -> subprocess.Popen[str]:
     """Start a process that opens an outbox, does ``then`` and waits to be killed."""
+    script = OWNER + then + "\nprint('up', flush=True)\nsys.stdin.read()"
     process = subprocess.Popen(
-        [sys.executable, "-c", OWNER + then + "\nprint('up', flush=True)\nsys.stdin.read()"]
-        + [str(root), JOB],
+        [sys.executable, "-c", script, str(root), JOB],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -165,11 +167,19 @@ def test_an_unfinished_directory_is_nobodys_outbox_and_is_swept_away(tmp_path):
     left.mkdir()
     for name in ("lock", "outbox.json", "cursor"):
         (left / name).write_text("")
+    old, new = tmp_path / JOB / ".125-old", tmp_path / JOB / ".126-new"
+    old.mkdir()
+    new.mkdir()
+    os.utime(old, (0, 0))
     busy = create_or_reopen(tmp_path, Identity(JOB, "busy", "", ""))
     (tmp_path / JOB / "busy").rename(tmp_path / JOB / ".124-busy")
 
     heir(tmp_path)
-    assert sorted(path.name for path in (tmp_path / JOB).iterdir()) == [".124-busy", AGENT]
+    assert sorted(path.name for path in (tmp_path / JOB).iterdir()) == [
+        ".124-busy",
+        ".126-new",
+        AGENT,
+    ]
     busy.close()
 
 
@@ -228,3 +238,18 @@ def test_an_outbox_can_be_looked_at_without_touching_it(tmp_path):
     looked.sync()
     looked.close()
     assert {path.name: path.read_bytes() for path in home.iterdir()} == before
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="chown needs root")
+def test_what_may_not_be_entered_is_found_and_told(tmp_path, monkeypatch):
+    """A directory of another user is neither believed nor passed over in silence."""
+    for agent in ("one", "two"):
+        crash(box(tmp_path, agent))
+    os.chown(tmp_path / JOB / "one", 4321, -1)
+    assert [found.unusable for found in outboxes(tmp_path)] == [None, None]  # root may
+
+    monkeypatch.setattr("os.geteuid", lambda: 1234)
+    one, two = sorted(outboxes(tmp_path), key=lambda found: found.path)
+    assert (one.path, two.path) == (tmp_path / JOB / "one", tmp_path / JOB / "two")
+    assert "another user (uid 4321)" in (one.unusable or "")
+    assert two.unusable is None

@@ -42,7 +42,7 @@ def last(told: list[str], word: str) -> int:
 def test_a_killed_writer_leaves_every_record_that_it_appended(tmp_path, long):
     """None missing, none twice, in order; nothing comes back that was surely acknowledged."""
     dice = random.Random(7)
-    for attempt in range(150 if long else 12):
+    for attempt in range(150 if long else 8):
         writer = subprocess.Popen(
             [sys.executable, "-c", WRITER, str(tmp_path), JOB, f"agent-{attempt}"],
             stdout=subprocess.PIPE,

@@ -133,7 +133,7 @@ def test_the_outbox_does_what_its_model_does(long):
     """Whatever happens in whatever order."""
     from hypothesis.stateful import run_state_machine_as_test
 
-    effort = settings(max_examples=2000 if long else 60, stateful_step_count=40, deadline=None)
+    effort = settings(max_examples=2000 if long else 40, stateful_step_count=40, deadline=None)
     run_state_machine_as_test(OutboxMachine, settings=effort)
 
 

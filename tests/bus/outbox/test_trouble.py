@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from baqup_agent.bus.outbox import Outbox, Sizes, adopt, open_outbox
-from tests.bus.outbox.boxes import box, crash, everything, fill, heir, message, numbers
+from baqup_agent.bus.outbox import Outbox, Sizes, adopt, open_outbox, outboxes
+from tests.bus.outbox.boxes import (
+    SMALL,
+    box,
+    crash,
+    everything,
+    fill,
+    heir,
+    message,
+    numbers,
+    segments,
+)
 from tests.bus.samples import AGENT, JOB
 
 HOME = f"{JOB}/{AGENT}"
@@ -152,6 +163,38 @@ def test_on_a_full_disk_the_status_is_kept_and_events_stay_in_memory(mounted):
 
 
 @as_root
+def test_a_status_that_was_delivered_from_a_full_disk_does_not_come_back(mounted):
+    """Acknowledged is acknowledged, wherever it was kept."""
+    outbox = box(mounted)
+    stuff(mounted)
+    for number, kind in ((0, "event"), (1, "status")):
+        assert outbox.append(kind, "info", message(number, kind=kind))
+    outbox.acknowledge(1)
+    crash(outbox)
+    between = heir(mounted)
+    assert numbers(everything(between)) == [1]
+    between.acknowledge(1)
+    crash(between)
+
+    assert everything(heir(mounted)) == []
+
+
+@as_root
+def test_what_comes_after_a_status_in_the_reserve_comes_after_it(mounted):
+    """When the same agent goes on after a crash, with room on the disk."""
+    outbox = box(mounted)
+    stuffing = stuff(mounted)
+    outbox.append("status", "info", message(0, kind="status"))
+    crash(outbox)
+    stuffing.unlink()
+    again = box(mounted)
+    fill(again, range(1, 3))
+    crash(again)
+
+    assert numbers(everything(heir(mounted))) == [0, 1, 2]
+
+
+@as_root
 def test_when_there_is_room_again_everything_goes_to_the_disk_in_order(mounted):
     """With what was read in between, and the status once only."""
     outbox = box(mounted)
@@ -202,18 +245,23 @@ def test_a_disk_that_is_full_from_the_beginning_is_survived(mounted):
 
 
 @as_root
-def test_a_read_only_disk_is_survived_from_the_beginning_and_later(mounted):
-    """Later, everything published before is still there to be read."""
+def test_a_read_only_disk_is_survived_and_can_be_looked_at(mounted):
+    """A new outbox is in memory; one that is there already is read, but nobody's to take over."""
     outbox = box(mounted)
     fill(outbox, range(5))
-    subprocess.run(["mount", "-o", "remount,ro", mounted], check=False, capture_output=True)
-    crash(outbox)  # a mount with open files may not be remounted
+    crash(outbox)
     subprocess.run(["mount", "-o", "remount,ro", mounted], check=True)
     late = attempt(mounted, agent="late")
 
     assert late.degraded is not None
     assert "Read-only file system" in late.degraded
     assert works_in_memory(late)
+    assert adopt(mounted, JOB, "late") == []
+    (found,) = outboxes(mounted)
+    with contextlib.closing(found.open(repair=False)) as looked:
+        assert numbers(everything(looked)) == list(range(5))
+    with pytest.raises(OSError, match="Read-only"):
+        found.open()
 
 
 class BrokenDisk:
@@ -242,8 +290,10 @@ def test_a_write_that_fails_or_stops_half_way_leaves_no_trace(tmp_path, monkeypa
     disk.takes_bytes = takes_bytes
     fill(outbox, range(3, 6))
     assert outbox.degraded is not None
-    outbox.sync()
+    for _ in range(3):
+        outbox.sync()
     assert outbox.degraded is not None
+    assert segments(tmp_path) == ["00000001.jsonl"]
     lines = (tmp_path / HOME / "00000001.jsonl").read_bytes().splitlines(keepends=True)
     assert len(lines) == 3
 
@@ -276,3 +326,38 @@ def test_a_sync_that_fails_is_told_and_takes_nothing_away(tmp_path, monkeypatch)
     assert outbox.degraded is None
     crash(outbox)
     assert numbers(everything(heir(tmp_path))) == [0, 1, 2, 3]
+
+
+def test_a_sync_covers_records_cursor_and_the_names_of_new_files(tmp_path, monkeypatch):
+    """Whatever a power cut could take; and nothing that it has covered before."""
+    synced: list[str] = []
+
+    def note(real: Callable[[int], None]) -> Callable[[int], None]:
+        def sync(fd: int) -> None:
+            synced.append(os.path.relpath(os.readlink(f"/proc/self/fd/{fd}"), tmp_path))  # noqa: PTH115
+            real(fd)
+
+        return sync
+
+    monkeypatch.setattr("os.fsync", note(os.fsync))
+    monkeypatch.setattr("os.fdatasync", note(os.fdatasync))
+    outbox = box(tmp_path, sizes=SMALL)
+    outbox.set_base_ms(5)
+    assert synced == [f"{HOME}/cursor", HOME, JOB, "."]
+
+    fill(outbox, range(10))
+    synced.clear()
+    outbox.sync()
+    assert synced == [f"{HOME}/00000001.jsonl", f"{HOME}/00000002.jsonl", HOME]
+    synced.clear()
+    outbox.sync()
+    assert synced == []
+
+    fill(outbox, range(10, 11))
+    outbox.acknowledge(1)
+    outbox.sync()
+    assert synced == [f"{HOME}/00000002.jsonl", f"{HOME}/cursor"]
+    outbox.acknowledge(11)
+    synced.clear()
+    outbox.sync()
+    assert synced == [f"{HOME}/cursor"]

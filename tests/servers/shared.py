@@ -1,4 +1,4 @@
-"""Fixtures: real servers on the loopback interface, ended with the tests that use them."""
+"""The plain fixtures: one shared server, servers to break, and sockets that are no server."""
 
 from __future__ import annotations
 
@@ -65,3 +65,17 @@ def _babble(listener: socket.socket) -> None:
         with connection, contextlib.suppress(OSError):
             connection.recv(1024)
             connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+
+@pytest.fixture
+def swamped_port() -> Iterator[int]:
+    """A port whose queue of connections is full: it answers no further attempt at all."""
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.socket())
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for _ in range(4):
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(listener.getsockname())
+        yield listener.getsockname()[1]

@@ -1,0 +1,57 @@
+"""The commands about containers, called as the program calls them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cache
+
+import pytest
+from attrs import frozen
+
+from baqup_agent.cli import app, run
+from baqup_agent.packaging import description
+from baqup_agent.packaging.description import Description, describe
+
+#: Each command and where it lives.
+COMMANDS = {
+    "new": ("baqup_agent.cli.new_command:new_command", ""),
+    "kubernetes": ("baqup_agent.cli.kubernetes_command:kubernetes_command", ""),
+    "image": ("baqup_agent.cli.image_command:image_group", ""),
+}
+
+
+@frozen
+class Answer:
+    """What a call said."""
+
+    code: int
+    out: str
+    err: str
+
+
+Call = Callable[..., Answer]
+
+
+@cache
+def _described(argv: tuple[str, ...]) -> Description:
+    return describe(argv)
+
+
+def described_once(argv: Sequence[str]) -> Description:
+    """Ask an agent, but the same one only once for all tests: it always says the same."""
+    return _described(tuple(argv))
+
+
+@pytest.fixture
+def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
+    """Run ``baqup-agent`` with arguments, in this process."""
+    for name, entry in COMMANDS.items():
+        monkeypatch.setitem(app._COMMANDS, name, entry)
+    monkeypatch.setattr(description, "describe", described_once)
+
+    def answer(*arguments: object) -> Answer:
+        code = run([str(each) for each in arguments])
+        said = capsys.readouterr()
+        return Answer(int(code), said.out, said.err)
+
+    return answer

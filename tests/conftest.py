@@ -7,6 +7,7 @@ pytest_plugins = ["tests.servers"]
 
 # How long one example takes says more about the machine's load than about the code.
 settings.register_profile("baqup", deadline=None)
+settings.register_profile("brief", deadline=None, max_examples=20)
 settings.load_profile("baqup")
 
 

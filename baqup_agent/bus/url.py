@@ -277,7 +277,11 @@ def _with_password(parts: _Parts, password: Secret | None) -> _Parts:
         _refuse(f"it names another password than {PASSWORD_VARIABLE}; give one of them")
     if given:
         return parts
-    return parts._replace(userinfo=f"{user}:{quote(password.reveal(), safe='')}")
+    try:
+        quoted = quote(password.reveal(), safe="")
+    except UnicodeEncodeError:  # bytes that are no text reach Python as lone surrogates
+        _refuse(f"{PASSWORD_VARIABLE} is no text in UTF-8, which a server is sent")
+    return parts._replace(userinfo=f"{user}:{quoted}")
 
 
 def _server_url(parts: _Parts) -> RedisUrl:

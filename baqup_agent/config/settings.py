@@ -50,6 +50,8 @@ class AgentSettings:
         partial_failure_mode: how a run ends of which some components failed.
         memory_limit: ``auto`` or a size such as ``512M``.
         parallelism: workers; 0 lets the agent choose.
+        tracing_enabled: whether spans are sent, if there is an endpoint.
+        tracing_endpoint: an OTLP receiver's URL.
         trace_file: where transitions are written as JSON Lines.
     """
 
@@ -62,6 +64,8 @@ class AgentSettings:
     )
     memory_limit: str = _from("BAQUP_AGENT_MEMORY_LIMIT", "auto")
     parallelism: int = _from("BAQUP_AGENT_PARALLELISM", 0)
+    tracing_enabled: bool = _from("BAQUP_AGENT_TRACING_ENABLED", default=False)
+    tracing_endpoint: str | None = _from("BAQUP_AGENT_TRACING_ENDPOINT", None)
     trace_file: Path | None = _from("BAQUP_AGENT_TRACE_FILE", None)
 
 
@@ -93,6 +97,7 @@ class BusSettings:
         reconnect_max_attempts: connection attempts in one outage.
         reconnect_backoff: ``linear``, ``exponential`` or ``constant``.
         grace_period_s: seconds to wait for the bus at the end of a run.
+        password: the password where the URL names none.
     """
 
     url: Secret = _from("BAQUP_BUS_URL")
@@ -104,6 +109,7 @@ class BusSettings:
     reconnect_max_attempts: int = _from("BAQUP_BUS_RECONNECT_MAX_ATTEMPTS", 10)
     reconnect_backoff: str = _from("BAQUP_BUS_RECONNECT_BACKOFF", "exponential")
     grace_period_s: int = _from("BAQUP_BUS_GRACE_PERIOD", 30)
+    password: Secret | None = _from("BAQUP_SECRET_BUS_PASSWORD", None)
 
 
 @frozen

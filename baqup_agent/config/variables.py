@@ -1,12 +1,13 @@
 """The contract's variables, as one table (Contract §2).
 
 The JSON Schema, the loader, the documentation and the typed settings are derived from it. An
-author declares further variables with the same record, on `Agent.variables`.
+author declares further variables as a typed record (`baqup_agent.config.fields`), which comes down
+to rows of the same form. The rows are plain tuples, so that ``--info`` and ``--validate`` need
+nothing that is slow to import.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from enum import StrEnum
 from typing import Any, NamedTuple
 
@@ -24,6 +25,7 @@ class Kind(StrEnum):
     URI = "uri"  # str
     HOSTNAME = "hostname"  # str
     SIZE = "size"  # str, a number with an optional unit
+    DURATION = "duration"  # str, numbers with units
     UUID = "uuid"  # str, canonical
     SECRET = "secret"  # Secret  # noqa: S105  a type's name
 
@@ -35,23 +37,46 @@ class Variable(NamedTuple):
         name: the variable's name, for example ``BAQUP_SOURCE_PATH``.
         kind: its type.
         description: what it is for, in a few words.
-        default: the value when it is unset; None leaves it out.
+        default: the value when it is unset; None leaves it out. An array's may be the text that
+            would be set.
         required: whether every job needs it.
-        choices: the allowed words of an enum.
+        choices: the allowed words of an enum, or of each item of an array.
         minimum: least number allowed.
         maximum: greatest number allowed.
         sdk: whether it is this SDK's addition to the contract.
+        pattern: a regular expression that the whole text keeps, or each item of an array.
+        min_length: least number of characters.
+        max_length: greatest number of characters.
+        min_items: least number of an array's items.
+        max_items: greatest number of an array's items.
+        unit: what a number counts, for example ``seconds``.
+        required_for: the roles that need it.
+        required_if: pairs of another variable and a value of it that makes this one required.
+        needs: other variables that are required once this one is set.
+        exists: ``file``, ``directory`` or ``any``: what a path must lead to.
+        supported: the values that this version can serve, where the contract allows more.
     """
 
     name: str
     kind: Kind
     description: str
-    default: str | int | float | bool | None = None
+    default: str | int | float | bool | tuple[str, ...] | None = None
     required: bool = False
     choices: tuple[str, ...] = ()
-    minimum: int | None = None
-    maximum: int | None = None
+    minimum: float | None = None
+    maximum: float | None = None
     sdk: bool = False
+    pattern: str | None = None
+    min_length: int | None = None
+    max_length: int | None = None
+    min_items: int | None = None
+    max_items: int | None = None
+    unit: str = ""
+    required_for: tuple[str, ...] = ()
+    required_if: tuple[tuple[str, Any], ...] = ()
+    needs: tuple[str, ...] = ()
+    exists: str | None = None
+    supported: tuple[Any, ...] = ()
 
 
 _BACKOFFS = ("linear", "exponential", "fibonacci", "constant")
@@ -134,7 +159,13 @@ VARIABLES: tuple[Variable, ...] = (
         "sha256",
         choices=("sha256", "sha512", "blake3"),
     ),
-    Variable("BAQUP_ARTIFACT_ENCRYPT", Kind.BOOL, "encrypt artifacts", default=False),
+    Variable(  # better no backup than one in the clear that was asked to be encrypted
+        "BAQUP_ARTIFACT_ENCRYPT",
+        Kind.BOOL,
+        "encrypt artifacts",
+        default=False,
+        supported=(False,),
+    ),
     Variable(
         "BAQUP_ARTIFACT_ENCRYPT_ALGORITHM",
         Kind.ENUM,
@@ -144,7 +175,11 @@ VARIABLES: tuple[Variable, ...] = (
     ),
     Variable("BAQUP_ARTIFACT_ENCRYPT_KEY_ID", Kind.STRING, "which key"),
     Variable(
-        "BAQUP_ARTIFACT_SPLIT_SIZE", Kind.SIZE, "split artifacts larger than this, 0 for never", "0"
+        "BAQUP_ARTIFACT_SPLIT_SIZE",
+        Kind.SIZE,
+        "split artifacts larger than this, 0 for never",
+        "0",
+        supported=("0",),
     ),
     Variable(
         "BAQUP_ARTIFACT_RETAIN_ON_FAILURE",
@@ -208,17 +243,28 @@ VARIABLES: tuple[Variable, ...] = (
     Variable("BAQUP_TARGET_PATH", Kind.PATH, "directory to restore to"),
     Variable("BAQUP_TARGET_HOST", Kind.HOSTNAME, "server to restore to"),
     Variable("BAQUP_TARGET_PORT", Kind.INT, "its port", minimum=1, maximum=65535),
+    Variable(
+        "BAQUP_SECRET_BUS_PASSWORD",
+        Kind.SECRET,
+        "password of the bus, where its URL names none",
+        sdk=True,
+    ),
 )
 
 #: What every secret's name begins with.
 SECRET_PREFIX = "BAQUP_SECRET_"  # noqa: S105  a prefix of names
 
+#: What the names of variables begin with, and what for (Contract §2).
+PREFIXES = {
+    "BAQUP_JOB_": "the job",
+    "BAQUP_AGENT_": "the agent's behaviour",
+    "BAQUP_STAGING_": "the staging area",
+    "BAQUP_ARTIFACT_": "the form of artifacts",
+    "BAQUP_BUS_": "reports",
+    "BAQUP_SOURCE_": "where data comes from",
+    "BAQUP_TARGET_": "where data goes",
+    SECRET_PREFIX: "secrets",
+}
 
-def declared(extra: Iterable[Variable] = ()) -> dict[str, Variable]:
-    """Return the contract's variables and an author's, by name; the author's win."""
-    return {variable.name: variable for variable in (*VARIABLES, *extra)}
-
-
-def default_of(name: str) -> Any:
-    """Return the default of one of the contract's variables."""
-    return declared()[name].default
+#: Prefixes under which an agent's own, undeclared variables are handed on as they are.
+OPEN_PREFIXES = ("BAQUP_SOURCE_", "BAQUP_TARGET_")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from baqup_agent.errors import ConfigError
+
+S = TypeVar("S")
 
 
 class Unset(ConfigError, KeyError):
@@ -18,7 +20,7 @@ class Configuration(Mapping[str, Any]):
     """Values by variable name, coerced and with defaults; secrets are `Secret` objects.
 
     Reading one that is not set ends the job with exit code 64 and a line that names it; `get`
-    and ``in`` work as for any mapping.
+    and ``in`` work as for any mapping. `of` gives the same as typed settings.
     """
 
     def __init__(self, values: Mapping[str, Any]) -> None:
@@ -29,6 +31,21 @@ class Configuration(Mapping[str, Any]):
             return self._values[name]
         except KeyError:
             raise Unset(f"{name} is not set, and this job needs it; set it") from None
+
+    def of(self, settings: type[S]) -> S:
+        """Return the settings as an object of the author's class (see `baqup_agent.config`).
+
+        Args:
+            settings: a class of settings that the agent declares; for type checkers the result is
+                an object of just this class.
+
+        Raises:
+            ConfigError: a variable that the class requires is not set, which happens only if the
+                agent does not declare it, or the class itself refuses the values.
+        """
+        from baqup_agent.config.records import record_of
+
+        return record_of(settings, self._values)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._values)

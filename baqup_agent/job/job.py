@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import IO, Any, Generic, TypeVar, cast
 
 from attrs import define, field
@@ -25,6 +26,8 @@ from baqup_agent.job.progress import Progress
 from baqup_agent.job.retry import Retry
 from baqup_agent.job.triggers import Triggers
 from baqup_agent.observability.sink import LogSink
+from baqup_agent.observability.tracing import Span, Tracing
+from baqup_agent.security.secret import Secret
 from baqup_agent.staging.area import Staging
 from baqup_agent.staging.manifest import encode
 
@@ -48,6 +51,8 @@ class Job(Generic[L]):
         staging: where artifacts are written.
         log: a logger whose records carry the job's identity.
         cancellation: tells when the job must stop.
+        parallelism: how many workers to have: ``BAQUP_AGENT_PARALLELISM``, or where that is 0 as
+            many as there are CPUs that the container may use.
     """
 
     id: str
@@ -64,6 +69,8 @@ class Job(Generic[L]):
     _triggers: Triggers = field(alias="triggers")
     _beat: Callable[[], None] = field(alias="beat")
     _clock: Clock = field(factory=SystemClock, alias="clock")
+    _tracing: Tracing = field(factory=Tracing, alias="tracing")
+    parallelism: int = 1
     components: Components = field(factory=Components, init=False)
     source_metadata: dict[str, Any] = field(factory=dict, init=False)
 
@@ -211,9 +218,9 @@ class Job(Generic[L]):
         self,
         argv: Sequence[str | os.PathLike[str]],
         *,
-        stdin: bytes | IO[bytes] | None = None,
+        stdin: bytes | Secret | IO[bytes] | None = None,
         stdout: Sink | None = None,
-        env: Mapping[str, str] | None = None,
+        env: Mapping[str, str | Secret] | None = None,
         cwd: str | os.PathLike[str] | None = None,
         timeout_s: float | None = None,
         check: bool = True,
@@ -271,6 +278,15 @@ class Job(Generic[L]):
         reason = describe(error)
         self.event("CONNECTION_RETRY", message=f"attempt {attempt} failed: {reason}")
         self.log.warn("trying again", attempt=attempt, reason=reason)
+
+    def span(self, name: str, /, **attributes: Any) -> AbstractContextManager[Span]:
+        """Record what a ``with`` block does as a span, if the run is traced (Contract §6).
+
+        Args:
+            name: what is done, for instance ``agent.connect_source``.
+            attributes: what else is known of it: texts, numbers or booleans.
+        """
+        return self._tracing.span(name, **attributes)
 
     def touch(self) -> None:
         """Note that the work is alive, where there is nothing to count."""

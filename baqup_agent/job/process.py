@@ -3,12 +3,16 @@
 Each child leads a session of its own, so that it and its offspring can be ended as one group, and
 inherits a mark in its environment by which even an orphaned one is found (see
 `baqup_agent.runtime.guardian`).
+
+Secrets reach a child by its environment or its stdin. They never stand among its arguments, which
+every process of the machine can read, and they are taken out of what it writes to stderr.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import select
 import shlex
 import signal
 import subprocess
@@ -19,8 +23,9 @@ from typing import IO, Any, Protocol
 
 from attrs import frozen
 
-from baqup_agent.errors import CommandFailed
+from baqup_agent.errors import CommandFailed, InternalError
 from baqup_agent.job.cancellation import CancellationToken
+from baqup_agent.security.secret import REDACTED, Secret
 
 #: Bytes of a child's stderr that are kept for the error: its end, where the reason stands.
 STDERR_KEPT_BYTES = 64 * 1024
@@ -29,6 +34,20 @@ STDERR_KEPT_BYTES = 64 * 1024
 STDOUT_MAX_BYTES = 64 * 1024 * 1024
 
 _CHUNK_BYTES = 1024 * 1024
+
+#: Bytes at the beginning of a cut stderr that are given up in search of a whole line, since half a
+#: secret could stand there that nobody would recognise.
+_TORN_BYTES = 16 * 1024
+
+
+#: Most bytes that a pipe can hold when its writer ends, as far as an ordinary user can set it.
+_PIPE_BYTES = 1024 * 1024
+
+#: Milliseconds after which a reader of stderr that has nothing to read looks up.
+_LOOK_MS = 100
+
+#: Longest wait for that reader on a machine that is overloaded, seconds.
+_PATIENCE_S = 30.0
 
 
 class Sink(Protocol):
@@ -61,7 +80,9 @@ class ChildProcesses:
     Args:
         token: the job's cancellation; a child does not outlive it.
         environment: gives the environment that children inherit.
-        clean: removes secrets from a text that a child wrote.
+        clean: removes secrets from a text that a child wrote; bytes that are no UTF-8 are
+            surrogates in it.
+        betrays: whether a text holds a secret that cannot be there by chance.
     """
 
     def __init__(
@@ -69,10 +90,12 @@ class ChildProcesses:
         token: CancellationToken,
         environment: Callable[[], dict[str, str]],
         clean: Callable[[str], str] = str,
+        betrays: Callable[[str], bool] = lambda _: False,
     ) -> None:
         self._token = token
         self._environment = environment
         self._clean = clean
+        self._betrays = betrays
         self._live: set[subprocess.Popen[bytes]] = set()
         self._changed = threading.Condition()
 
@@ -80,26 +103,29 @@ class ChildProcesses:
         self,
         argv: Sequence[str | os.PathLike[str]],
         *,
-        stdin: bytes | IO[bytes] | None = None,
+        stdin: bytes | Secret | IO[bytes] | None = None,
         stdout: Sink | None = None,
-        env: Mapping[str, str] | None = None,
+        env: Mapping[str, str | Secret] | None = None,
         cwd: str | os.PathLike[str] | None = None,
         timeout_s: float | None = None,
         check: bool = True,
     ) -> Finished:
         """Run a command to its end; `Job.run` describes the arguments."""
         self._token.check()
-        command = tuple(os.fspath(word) for word in argv)
+        command = self._command(argv)
+        if isinstance(stdin, Secret):
+            stdin = os.fsencode(stdin.reveal())
         feed = subprocess.PIPE if isinstance(stdin, bytes) else stdin or subprocess.DEVNULL
-        child = self._start(command, feed, {**self._environment(), **(env or {})}, cwd)
+        child = self._start(command, feed, {**self._environment(), **_revealed(env or {})}, cwd)
         with self._alive(child), _limited(child, timeout_s) as expired:
             errors = _Tail(child.stderr)
             if isinstance(stdin, bytes):
                 _Feeder(child.stdin, stdin)
             collected = _drain(child.stdout, stdout, command)
             returncode = child.wait()
+            told = self._readable(errors.text())  # within: afterwards its stderr is closed
         self._token.check()
-        finished = Finished(command, returncode, collected, self._clean(errors.text()))
+        finished = Finished(command, returncode, collected, told)
         if expired.is_set():
             raise _failed(finished, f"was ended after its {timeout_s:g} s")
         if check and returncode != 0:
@@ -112,6 +138,23 @@ class ChildProcesses:
         with self._changed:
             self._changed.wait_for(lambda: not self._live, timeout=grace_s)
         self._signal_all(signal.SIGKILL)
+
+    def _command(self, argv: Sequence[str | os.PathLike[str]]) -> tuple[str, ...]:
+        words = tuple(str(word) if isinstance(word, Secret) else os.fspath(word) for word in argv)
+        for place, word in enumerate(words):
+            if REDACTED in word or self._betrays(word):
+                raise InternalError(
+                    f"argument {place} of {self._clean(words[0])!r} holds a secret, and every "
+                    "process of the machine can read arguments; "
+                    "pass it as env={'NAME': secret} or stdin=secret",
+                    code="SECRET_IN_ARGUMENTS",
+                )
+        return words
+
+    def _readable(self, errors: str) -> str:
+        """Clean what a child wrote; only then may it be decoded for good, and be shortened."""
+        cleaned = self._clean(errors).encode("utf-8", "surrogateescape")
+        return cleaned.decode("utf-8", "replace").strip()[-STDERR_KEPT_BYTES:].lstrip()
 
     def _start(
         self,
@@ -169,24 +212,53 @@ class _Tail:
     def __init__(self, stream: IO[bytes] | None) -> None:
         self._pieces: deque[bytes] = deque()
         self._kept = 0
+        self._cut = False
+        self._ended = threading.Event()
         self._thread = threading.Thread(
             target=self._read, args=(stream,), name="child-stderr", daemon=True
         )
         self._thread.start()
 
     def _read(self, stream: Any) -> None:
+        fd = stream.fileno()
+        look = select.poll()
+        look.register(fd, select.POLLIN)
+        late_bytes = 0
         with contextlib.suppress(OSError, ValueError):
-            while piece := stream.read1(_CHUNK_BYTES):
-                self._pieces.append(piece[-STDERR_KEPT_BYTES:])
-                self._kept += len(self._pieces[-1])
-                while self._kept - len(self._pieces[0]) >= STDERR_KEPT_BYTES:
-                    self._kept -= len(self._pieces.popleft())
+            while late_bytes < _PIPE_BYTES:
+                ended = self._ended.is_set()  # before the look, which then sees all the child wrote
+                if look.poll(_LOOK_MS):
+                    piece = os.read(fd, _CHUNK_BYTES)
+                    if not piece:
+                        return
+                    self._keep(piece)
+                    late_bytes += len(piece) if ended else 0
+                elif ended:
+                    return
+
+    def _keep(self, piece: bytes) -> None:
+        most = STDERR_KEPT_BYTES + _TORN_BYTES
+        self._cut |= len(piece) > most
+        self._pieces.append(piece[-most:])
+        self._kept += len(self._pieces[-1])
+        while self._kept - len(self._pieces[0]) >= most:
+            self._kept -= len(self._pieces.popleft())
+            self._cut = True
 
     def text(self) -> str:
-        """What was kept; a grandchild that holds the stream open is not waited for."""
-        self._thread.join(timeout=1)
-        kept = b"".join(self._pieces)[-STDERR_KEPT_BYTES:]
-        return kept.decode("utf-8", "replace").strip()
+        """What was kept, whole lines as far as there are any; odd bytes are surrogates.
+
+        To be called when the child has ended: all that it wrote is read, and a grandchild that
+        holds the stream open, or goes on writing, is not waited for.
+        """
+        self._ended.set()
+        self._thread.join(_PATIENCE_S)
+        kept = b"".join(self._pieces)
+        if self._cut or len(kept) > STDERR_KEPT_BYTES + _TORN_BYTES:
+            kept = kept[-STDERR_KEPT_BYTES - _TORN_BYTES :]
+            line_end = kept.find(b"\n", 0, _TORN_BYTES)
+            kept = kept[line_end + 1 if line_end >= 0 else _TORN_BYTES :]
+        return kept.decode("utf-8", "surrogateescape")
 
 
 class _Feeder:
@@ -243,6 +315,12 @@ def _drain(stream: Any, sink: Sink | None, command: tuple[str, ...]) -> bytes:
 def _signal_group(child: subprocess.Popen[bytes], signum: signal.Signals) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(child.pid, signum)
+
+
+def _revealed(env: Mapping[str, str | Secret]) -> dict[str, str]:
+    return {
+        name: value.reveal() if isinstance(value, Secret) else value for name, value in env.items()
+    }
 
 
 def _ending(returncode: int) -> str:

@@ -4,33 +4,46 @@ from __future__ import annotations
 
 import contextlib
 import io
-import json
 import sys
+import threading
+import traceback
 from collections.abc import Callable, Mapping
+from datetime import datetime
+from types import FrameType
 from typing import IO, TYPE_CHECKING, Any
 
-from baqup_agent.clock import timestamp
+from baqup_agent.clock import Clock, SystemClock, timestamp
 from baqup_agent.contract import LogLevel
+from baqup_agent.errors import describe
+from baqup_agent.observability.levels import LOGURU, level_of
+from baqup_agent.observability.lines import renderer
 from baqup_agent.observability.redaction import Redactor
 from baqup_agent.observability.sink import LeveledLog
+from baqup_agent.observability.volume import Volume, template_of
 
 if TYPE_CHECKING:
     from loguru import Message
 
-#: Our levels and loguru's.
-_TO_LOGURU = {
-    LogLevel.TRACE: "TRACE",
-    LogLevel.DEBUG: "DEBUG",
-    LogLevel.INFO: "INFO",
-    LogLevel.WARN: "WARNING",
-    LogLevel.ERROR: "ERROR",
-    LogLevel.FATAL: "CRITICAL",
-}
-_FROM_LOGURU = {name: level for level, name in _TO_LOGURU.items()} | {"SUCCESS": LogLevel.INFO}
+    from baqup_agent.observability.foreign import Routing
+
+#: Characters of a repeated message that the line which counts it shows.
+SUMMARY_MAX = 500
+
+#: Where a record comes from that was made by these modules on behalf of somebody else.
+_OURSELVES = __name__.rpartition(".")[0]
+
+_PACKAGE = __name__.partition(".")[0]
+
+
+def _nothing() -> Mapping[str, object]:
+    return {}
 
 
 class Logger(LeveledLog):
     """Writes records of one job.
+
+    A line that is repeated more than `BURST` times within a second is counted, and one line says
+    how often (see `baqup_agent.observability.volume`).
 
     Args:
         job_id: goes into every record.
@@ -39,7 +52,12 @@ class Logger(LeveledLog):
         format: ``json``, ``text`` or ``logfmt``.
         stream: where lines go; stderr by default.
         redactor: cleans messages and context before they are written.
-        capture_all: take the records of other users of loguru too.
+        capture_all: until `close`, also take what others write: by loguru, by the standard
+            library's ``logging`` and ``warnings``, and exceptions that nobody caught.
+        clock: measures time.
+
+    Raises:
+        ValueError: there is no such level or format.
     """
 
     def __init__(
@@ -52,14 +70,20 @@ class Logger(LeveledLog):
         stream: IO[str] | None = None,
         redactor: Redactor | None = None,
         capture_all: bool = False,
+        clock: Clock | None = None,
     ) -> None:
         from loguru import logger as loguru_logger
 
         self.agent_id = agent_id
-        self.adjust(job_id=job_id, level=level, format=format)
         self.redactor = redactor or Redactor()
         # A process may have been started without stderr at all.
         self._stream = stream or sys.stderr or io.StringIO()
+        self._clock = clock or SystemClock()
+        self._volume = Volume()
+        self._writing = threading.RLock()
+        self._describe: Callable[[], Mapping[str, object]] = _nothing
+        self._routing: Routing | None = None
+        self.adjust(job_id=job_id, level=level, format=format)
         self._capture_all = capture_all
         self._loguru = loguru_logger
         with contextlib.suppress(ValueError):
@@ -73,56 +97,150 @@ class Logger(LeveledLog):
             diagnose=False,  # it would print local variables, secrets among them
             catch=False,
         )
+        if capture_all:
+            self._capture()
 
     def adjust(self, *, job_id: str, level: LogLevel | str, format: str) -> None:  # noqa: A002
         """Take over what the configuration says, once it has been read."""
         self.job_id = job_id
         self.level = level if isinstance(level, LogLevel) else LogLevel.parse(level)
         self.format = format
-        self._render = _RENDERERS[format]
+        self._render = renderer(format, self._stream)
+        if self._routing is not None:
+            self._routing.heed(self.level)
+
+    def describe(self, describe: Callable[[], Mapping[str, object]]) -> None:
+        """Add members to the context of each record from here on.
+
+        Args:
+            describe: called for each record, for instance to tell the state; what it returns
+                yields to members of the same name that the record has itself.
+        """
+        self._describe = describe
 
     def log(self, level: LogLevel, message: str, context: Mapping[str, object]) -> None:
-        """Log at any level."""
-        self.log_from("agent", level, message, context)
+        """Log at any level; the component is the module that asks for it."""
+        if level >= self.level:
+            self._record(_speaker(), level, message, context)
 
     def log_from(
         self, component: str, level: LogLevel, message: str, context: Mapping[str, object]
     ) -> None:
         """Log at any level, naming the component that speaks."""
         if level >= self.level:
-            bound = self._loguru.bind(owner=self, component=component, context=dict(context))
-            bound.log(_TO_LOGURU[level], message)
+            self._record(component, level, message, context)
 
     def bind(self, component: str) -> ComponentLogger:
         """Return a logger whose records name ``component``."""
         return ComponentLogger(self, component)
 
+    def summarize(self) -> None:
+        """Write at once how often lines were repeated that have been held back so far."""
+        self._tell_repeated(float("inf"))
+
     def close(self) -> None:
         """Write no more."""
+        if self._routing is not None:
+            self._routing.stop()
+        self.summarize()
         with contextlib.suppress(ValueError):
             self._loguru.remove(self._handler)
 
+    def _capture(self) -> None:
+        from baqup_agent.observability.foreign import Routing
+
+        self._routing = Routing(self._take_foreign)
+        self._routing.start()
+        self._routing.heed(self.level)
+
+    def _take_foreign(
+        self,
+        component: str,
+        level: LogLevel,
+        message: str,
+        context: Mapping[str, object],
+        exception: BaseException | None = None,
+        template: str | None = None,
+    ) -> None:
+        if level < self.level:
+            return
+        # Loguru refuses a record that is made while another one is being written, for instance by
+        # a finaliser that runs just then; whoever made it must not suffer for that.
+        with contextlib.suppress(RuntimeError):
+            self._record(component, level, message, context, exception, template)
+
+    def _record(
+        self,
+        component: str,
+        level: LogLevel,
+        message: str,
+        context: Mapping[str, object],
+        exception: BaseException | None = None,
+        template: str | None = None,
+    ) -> None:
+        bound = self._loguru.bind(
+            owner=self, component=component, context=dict(context), template=template
+        )
+        bound.opt(exception=exception).log(LOGURU[level], message)
+
     def _accepts(self, record: Any) -> bool:
         owner = record["extra"].get("owner")
-        foreign = self._capture_all and owner is None
-        level = _FROM_LOGURU.get(record["level"].name, LogLevel.INFO)
-        return (owner is self or foreign) and level >= self.level
+        if owner is not None or not self._capture_all:
+            return owner is self
+        return level_of(record["level"].no) >= self.level
 
     def _write(self, message: Message) -> None:
         record = message.record
-        extra = record["extra"]
-        context = dict(extra.get("context", {}))
-        if record["exception"] is not None:
-            context["exception"] = repr(record["exception"].value)
-        line = {
-            "timestamp": timestamp(record["time"]),
-            "level": _FROM_LOGURU.get(record["level"].name, LogLevel.INFO).word,
+        extra, level, now_s = record["extra"], level_of(record["level"].no), self._clock.monotonic()
+        component = extra.get("component") or record["name"] or "agent"
+        template = extra.get("template") or template_of(record["message"])
+        with self._writing:
+            self._tell_repeated(now_s)
+            kind = self._volume.kind(level, component, template, now_s)
+            if kind.admits():
+                line = self._line(record["time"], level, component, record["message"], extra)
+                line["context"] |= self._told(record["exception"])
+                kind.message = line["message"][:SUMMARY_MAX]
+                self._emit(line)
+
+    def _tell_repeated(self, now_s: float) -> None:
+        with self._writing:
+            for kind in self._volume.over(now_s):
+                message = f"{kind.message} (repeated {kind.held} times more)"
+                extra = {"context": {"repeated": kind.held}}
+                now = self._clock.now()
+                self._emit(self._line(now, kind.level, kind.component, message, extra))
+
+    def _line(
+        self,
+        moment: datetime,
+        level: LogLevel,
+        component: str,
+        message: str,
+        extra: Mapping[str, Any],
+    ) -> dict[str, Any]:
+        return {
+            "timestamp": timestamp(moment),
+            "level": level.word,
             "job_id": self.job_id,
             "agent_id": self.agent_id,
-            "component": extra.get("component", record["name"] or "agent"),
-            "message": self.redactor.text(record["message"]),
-            "context": self.redactor.value(context),
+            "component": self.redactor.text(component),
+            "message": self.redactor.text(message),
+            "context": self.redactor.value({**self._describe(), **extra.get("context", {})}),
         }
+
+    def _told(self, exception: Any) -> dict[str, str]:
+        """What the context says of an exception: what it is, and the way to it."""
+        if exception is None or exception.value is None:
+            return {}
+        try:
+            what = describe(exception.value)
+        except Exception:  # noqa: BLE001  an author's exception that has no text
+            what = type(exception.value).__name__
+        way = "".join(traceback.format_exception(exception.value))
+        return {"exception": self.redactor.text(what), "traceback": self.redactor.text(way)}
+
+    def _emit(self, line: dict[str, Any]) -> None:
         # Whoever reads the log may have gone; the job goes on without them.
         with contextlib.suppress(OSError, ValueError):
             self._stream.write(self._render(line) + "\n")
@@ -150,37 +268,16 @@ def _message_only(_record: Any) -> str:
     return ""
 
 
-def _json(line: Mapping[str, Any]) -> str:
-    return json.dumps(line, ensure_ascii=True, separators=(",", ":"), default=str)
-
-
-def _text(line: Mapping[str, Any]) -> str:
-    pairs = "".join(f" {name}={_quoted(value)}" for name, value in line["context"].items())
-    return (
-        f"{line['timestamp']} {line['level']:<5} {line['component']}: "
-        f"{_single_line(line['message'])}{pairs}"
-    )
-
-
-def _logfmt(line: Mapping[str, Any]) -> str:
-    members = {name: value for name, value in line.items() if name != "context"}
-    return " ".join(
-        f"{name}={_quoted(value)}" for name, value in {**members, **line["context"]}.items()
-    )
-
-
-def _quoted(value: object) -> str:
-    text = value if isinstance(value, str) else json.dumps(value, default=str)
-    plain = text and not any(mark in text for mark in ' "=\n\r\t\\')
-    return text if plain else json.dumps(text)
-
-
-def _single_line(text: str) -> str:
-    return text.replace("\r", "\\r").replace("\n", "\\n")
-
-
-_RENDERERS: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
-    "json": _json,
-    "text": _text,
-    "logfmt": _logfmt,
-}
+def _speaker() -> str:
+    """Return the module that asked for a record: a section of this package, or an author's."""
+    frame: FrameType | None = sys._getframe(1)  # noqa: SLF001  inspect is slow, and does the same
+    while frame is not None:
+        module = str(frame.f_globals.get("__name__", ""))
+        if not module.startswith(_OURSELVES):
+            break
+        frame = frame.f_back
+    else:
+        return "agent"
+    if module.startswith(f"{_PACKAGE}."):
+        return module.split(".")[1]
+    return "agent" if module in {"", "__main__"} else module

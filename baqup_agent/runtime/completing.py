@@ -50,7 +50,7 @@ def publish(run: RunContext) -> None:
         role=run.role,
         created_at=timestamp(run.clock.now()),
         artifacts=staging.artifacts,
-        source_metadata=run.redactor.message(job.source_metadata),
+        source_metadata=run.redactor.value(job.source_metadata),
     )
     staging.publish(run.manifest)
 

@@ -2,38 +2,76 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from attrs import evolve
-
 from baqup_agent.agent import Agent
-from baqup_agent.bus.url import parse_bus_url
-from baqup_agent.config.load import Loaded, load
-from baqup_agent.config.schema import schema_of
-from baqup_agent.config.variables import declared
+from baqup_agent.config.findings import Finding, Loaded, in_order
+from baqup_agent.config.reading import read_environment
 from baqup_agent.contract import Role
-from baqup_agent.errors import BusRefused
+from baqup_agent.errors import BusRefused, ConfigError
+from baqup_agent.security.secret import Secret
+
+_WORD = r"[A-Za-z0-9._~-]"
+
+#: URLs of which nothing can be wrong. Parsing one takes longer to import than all the rest of
+#: ``--validate``, so these plain ones, which are nearly all, are let pass.
+PLAIN_URL = (
+    rf"rediss?://(?:{_WORD}*:{_WORD}+@)?[A-Za-z0-9][A-Za-z0-9.-]*(?::[1-9][0-9]{{0,3}})?(?:/[0-9])?"
+    rf"|file://(?:/{_WORD}+)+"
+)
 
 
 def read(agent_class: type[Agent], role: Role | None, environ: Mapping[str, str]) -> Loaded:
     """Load ``environ`` against what the agent declares and the role requires."""
-    required = () if role is None else agent_class.requires.get(role.value, ())
-    schema = schema_of(declared(agent_class.variables).values(), required)
-    loaded = load(schema, environ)
-    return evolve(loaded, problems=(*loaded.problems, *_further_problems(loaded.values)))
+    word = None if role is None else role.value
+    loaded = read_environment(agent_class.declaration(), environ, word)
+    further = [*_refused_bus(loaded.values)]
+    if not (loaded.findings or further):
+        further += _refused_settings(agent_class, role, loaded.values)
+    return loaded._replace(findings=in_order((*loaded.findings, *further)))
 
 
-def _further_problems(values: Mapping[str, Any]) -> Iterator[str]:
-    """What a schema cannot say."""
-    url = values.get("BAQUP_BUS_URL")
-    if url is not None:
-        try:
-            parse_bus_url(url)
-        except BusRefused as error:
-            yield from error.problems
-    # Better no backup than one in the clear that was asked to be encrypted.
-    if values.get("BAQUP_ARTIFACT_ENCRYPT"):
-        yield "BAQUP_ARTIFACT_ENCRYPT='true': this version cannot encrypt; unset it"
-    if values.get("BAQUP_ARTIFACT_SPLIT_SIZE", "0") != "0":
-        yield "BAQUP_ARTIFACT_SPLIT_SIZE: this version cannot split artifacts; set it to 0"
+def _refused_bus(values: Mapping[str, Any]) -> Iterator[Finding]:
+    """What a schema cannot say of the bus's URL."""
+    url, password = values.get("BAQUP_BUS_URL"), values.get("BAQUP_SECRET_BUS_PASSWORD")
+    if url is None or (password is None and re.fullmatch(PLAIN_URL, url)):
+        return
+    if password is not None and not _is_utf8(password):  # what a Redis server is sent
+        message = "BAQUP_SECRET_BUS_PASSWORD (value not shown): expected text in UTF-8"
+        yield Finding(("BAQUP_SECRET_BUS_PASSWORD",), "format", message)
+        return
+    from baqup_agent.bus.url import parse_bus_url
+
+    try:
+        parse_bus_url(url, password)
+    except BusRefused as error:
+        for problem in error.problems:
+            yield Finding(("BAQUP_BUS_URL",), "format", problem)
+
+
+def _is_utf8(secret: Secret) -> bool:
+    try:
+        secret.reveal().encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _refused_settings(
+    agent_class: type[Agent], role: Role | None, values: Mapping[str, Any]
+) -> Iterator[Finding]:
+    """What the author's own class of settings objects to."""
+    settings = agent_class.settings
+    if isinstance(settings, Mapping):
+        settings = None if role is None else settings.get(role.value)
+    if settings is None:
+        return
+    from baqup_agent.config.records import record_of
+
+    try:
+        record_of(settings, values)
+    except ConfigError as error:
+        for problem in error.problems:
+            yield Finding((), "rule", problem)

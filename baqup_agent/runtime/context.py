@@ -24,6 +24,7 @@ from baqup_agent.job.progress import Progress
 from baqup_agent.lifecycle.declaration import Lifecycle
 from baqup_agent.observability.logger import Logger
 from baqup_agent.observability.redaction import Redactor
+from baqup_agent.observability.tracing import Tracing
 from baqup_agent.runtime.deadlines import Watchdog
 from baqup_agent.runtime.driver import Worker
 from baqup_agent.runtime.guardian import Guardian
@@ -85,6 +86,7 @@ class RunContext:
     reported: bool = False
     stays: Stays | None = None
     trace: Trace | None = None
+    tracing: Tracing = field(factory=Tracing)
     leaving: threading.Lock = field(factory=threading.Lock)
 
     @property

@@ -10,7 +10,7 @@ from baqup_agent.errors import describe
 from baqup_agent.lifecycle.declaration import LeafEffect
 from baqup_agent.lifecycle.history import Step
 from baqup_agent.lifecycle.machine import Effect, Machine
-from baqup_agent.runtime import completing, failing, initializing
+from baqup_agent.runtime import completing, failing, initializing, resources
 from baqup_agent.runtime.context import RunContext
 from baqup_agent.runtime.needs import need
 
@@ -27,6 +27,7 @@ EFFECTS: Mapping[str, tuple[RunEffect, ...]] = {
     AgentState.INITIALIZING: (
         initializing.configure,
         initializing.connect_bus,
+        resources.watch_resources,
         initializing.prepare_staging,
         initializing.make_job,
     ),

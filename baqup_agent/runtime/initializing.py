@@ -13,7 +13,7 @@ from baqup_agent.bus.events import EventLog
 from baqup_agent.bus.heartbeat import HeartbeatThread
 from baqup_agent.clock import timestamp
 from baqup_agent.config.load import environment_for_children
-from baqup_agent.config.settings import BusSettings
+from baqup_agent.config.settings import BusSettings, Settings
 from baqup_agent.config.structure import bus_settings_of, settings_of
 from baqup_agent.contract import HEARTBEAT_TTL_S
 from baqup_agent.errors import BusRefused, ConfigError
@@ -22,10 +22,12 @@ from baqup_agent.job.job import Job
 from baqup_agent.job.process import ChildProcesses
 from baqup_agent.job.progress import Progress
 from baqup_agent.job.triggers import LiveTriggers
+from baqup_agent.observability.tracing import Tracing, start_tracing
 from baqup_agent.runtime.configuring import read
 from baqup_agent.runtime.context import RunContext
 from baqup_agent.runtime.firing import ask_driver
 from baqup_agent.runtime.needs import need
+from baqup_agent.runtime.resources import parallelism, warn_of_root
 from baqup_agent.runtime.trace import TRACE_VERSION, Trace
 from baqup_agent.security.secret import Secret
 from baqup_agent.staging.area import Staging
@@ -47,11 +49,15 @@ def configure(run: RunContext) -> None:
         if isinstance(value, Secret):
             run.redactor.add(value)
     _adjust_log(run, loaded.values)
+    for warning in loaded.warnings:
+        run.log.warn(warning)
     if loaded.problems:
         _connect_for_the_report(run, loaded.values)
         raise ConfigError(*loaded.problems)
     run.settings = settings_of(loaded.values)
     run.config = Configuration(loaded.values)
+    run.tracing = _tracing(run, run.settings)
+    warn_of_root(run.log)
     if run.settings.agent.trace_file is not None:
         run.trace = _begun_trace(run, run.settings.agent.trace_file)
     run.log.info(
@@ -102,6 +108,8 @@ def prepare_staging(run: RunContext) -> None:
         log=run.log,
         check=run.token.check,
         on_fallback=tell_fallback,
+        betrays=run.redactor.betrays,
+        tracing=run.tracing,
     )
     run.staging.prepare()
 
@@ -109,7 +117,9 @@ def prepare_staging(run: RunContext) -> None:
 def make_job(run: RunContext) -> None:
     """Put together what the author's code is handed."""
     settings = need(run.settings, "settings")
-    run.children = ChildProcesses(run.token, environment_for_children, run.redactor.text)
+    run.children = ChildProcesses(
+        run.token, environment_for_children, run.redactor.text, run.redactor.betrays
+    )
     run.job = Job(
         id=settings.job.id,
         role=run.role,
@@ -126,6 +136,29 @@ def make_job(run: RunContext) -> None:
             run.lifecycle.custom_triggers, partial(ask_driver, run.inbox, run.token)
         ),
         beat=need(run.heartbeat, "heartbeat").beat_now,
+        clock=run.clock,
+        tracing=run.tracing,
+        parallelism=parallelism(settings.agent),
+    )
+
+
+def _tracing(run: RunContext, settings: Settings) -> Tracing:
+    agent = settings.agent
+    return start_tracing(
+        enabled=agent.tracing_enabled,
+        endpoint=agent.tracing_endpoint,
+        trace_parent=settings.job.trace_parent,
+        resource={
+            "service.name": run.agent.name,
+            "service.version": run.agent.version,
+            "service.instance.id": run.agent_id,
+            "baqup.job.id": settings.job.id,
+            "baqup.agent.id": run.agent_id,
+            "baqup.role": run.role.value,
+        },
+        log=run.log.bind("tracing"),
+        clean=run.redactor.text,
+        started_at=run.started_at,
         clock=run.clock,
     )
 

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from io import TextIOWrapper
 from typing import TYPE_CHECKING, NoReturn
 
-from baqup_agent.contract import ExitCode, Role
+from baqup_agent.contract import ExitCode
 from baqup_agent.runtime.signals import Signals
 
 if TYPE_CHECKING:
     from baqup_agent.agent import Agent
+    from baqup_agent.runtime.arguments import Arguments
 
 
 def main(agent_class: type[Agent], argv: Sequence[str] | None = None) -> NoReturn:
@@ -36,37 +38,43 @@ def main(agent_class: type[Agent], argv: Sequence[str] | None = None) -> NoRetur
     from baqup_agent.runtime.arguments import parse
 
     given = parse(agent_class, arguments)
-    if given.info:
-        sys.exit(_answer_info(agent_class))
-    if given.validate or given.role is None:
-        sys.exit(_answer_validity(agent_class, given.role))
+    if given.question is not None:
+        sys.exit(_answer_question(agent_class, given))
 
     from baqup_agent.runtime.run import run_role
 
+    assert given.role is not None  # noqa: S101  `parse` sees to it, and type checkers cannot
     run_role(agent_class, given.role, signals)
 
 
 def _answer_info(agent_class: type[Agent]) -> ExitCode:
     import json
 
-    return _answer([json.dumps(agent_class.info(), indent=2)], ExitCode.SUCCESS)
+    return _answer(json.dumps(agent_class.info(), indent=2), ExitCode.SUCCESS)
 
 
-def _answer_validity(agent_class: type[Agent], role: Role | None) -> ExitCode:
-    """Say whether the environment would do, or all that is wrong with it."""
-    from baqup_agent.config.load import environment
-    from baqup_agent.runtime.configuring import read
+def _answer_question(agent_class: type[Agent], given: Arguments) -> ExitCode:
+    if given.question == "info":
+        return _answer_info(agent_class)
+    if given.question == "validate":
+        from baqup_agent.config.load import environment
+        from baqup_agent.runtime.validating import validity
 
-    problems = read(agent_class, role, environment()).problems
-    if problems:
-        return _answer(problems, ExitCode.USAGE_CONFIG_ERROR)
-    return _answer(["the configuration is valid"], ExitCode.SUCCESS)
+        environ = environment()
+        return _answer(
+            *validity(agent_class, given.role, environ, as_json=given.json, strict=given.strict)
+        )
+    from baqup_agent.runtime.describing import answer
+
+    text = answer(agent_class, str(given.question), given.form, given.role)
+    return _answer(text, ExitCode.SUCCESS)
 
 
-def _answer(lines: Sequence[str], code: ExitCode) -> ExitCode:
+def _answer(text: str, code: ExitCode) -> ExitCode:
     try:
-        for line in lines:
-            print(line)  # noqa: T201  stdout is for answers
+        if isinstance(sys.stdout, TextIOWrapper):  # a name may hold what cannot be encoded
+            sys.stdout.reconfigure(errors="backslashreplace")
+        print(text)  # noqa: T201  stdout is for answers
         sys.stdout.flush()
     except OSError:  # the reader has gone; the interpreter would complain about it at exit
         sys.stdout = None

@@ -26,6 +26,15 @@ def report(
     Returns:
         Whether the bus has confirmed the status.
     """
+    with run.tracing.span("agent.report_status") as span:
+        confirmed = _report(run, status, exit_code, error, wait_s)
+        span.set(**{"baqup.status": status, "baqup.confirmed": confirmed})
+    return confirmed
+
+
+def _report(
+    run: RunContext, status: RunStatus, exit_code: ExitCode, error: BaqupError | None, wait_s: float
+) -> bool:
     run.reported, run.status = True, status
     members = members_of(run, status, exit_code, error)
     if run.bus is None:

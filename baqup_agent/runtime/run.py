@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import traceback
+from collections.abc import Mapping
 from functools import partial
 from typing import NoReturn
 
@@ -10,8 +11,9 @@ from baqup_agent.agent import Agent
 from baqup_agent.bus.client import new_agent_id
 from baqup_agent.bus.messages import Intent
 from baqup_agent.config.load import environment
+from baqup_agent.config.variables import SECRET_PREFIX
 from baqup_agent.contract import CANCEL_GRACE_S, AgentState, Role
-from baqup_agent.errors import BaqupError, InternalError
+from baqup_agent.errors import BaqupError, InternalError, describe
 from baqup_agent.lifecycle.declaration import State
 from baqup_agent.lifecycle.history import Step
 from baqup_agent.observability.logger import Logger
@@ -27,7 +29,8 @@ from baqup_agent.runtime.inbox import DeadlineExpired, StopRequested
 from baqup_agent.runtime.needs import need
 from baqup_agent.runtime.signals import Signals
 from baqup_agent.runtime.stays import Stays
-from baqup_agent.runtime.way_out import close, leave, leave_now
+from baqup_agent.runtime.way_out import close, leave, leave_now, refuse_to_run
+from baqup_agent.security.secret import Secret
 
 #: Seconds of the cancellation's grace in which children may end by themselves.
 _CHILDREN_GRACE_S = 2.0
@@ -50,6 +53,7 @@ def run_role(agent_class: type[Agent], role: Role, signals: Signals) -> NoReturn
     run = _context(agent_class, role, guardian)
     if trouble is not None:
         run.log.warn("no guardian; killing the agent may leave children behind", reason=trouble)
+    run.log.describe(partial(_where, run))
     adopt_orphans()
     stays = _keep_time(run)
     signals.listen(
@@ -80,16 +84,46 @@ def _context(agent_class: type[Agent], role: Role, guardian: Guardian) -> RunCon
     agent_id = new_agent_id(agent_class.name)
     redactor = Redactor()
     environ = environment()
+    log = Logger(environ.get("BAQUP_JOB_ID", ""), agent_id, redactor=redactor, capture_all=True)
+    _learn_secrets(redactor, environ, log)
     return RunContext(
-        agent=agent_class(),
+        agent=_instance(agent_class, log),
         role=role,
         environ=environ,
         agent_id=agent_id,
         lifecycle=agent_class.declared_lifecycle(),
-        log=Logger(environ.get("BAQUP_JOB_ID", ""), agent_id, redactor=redactor, capture_all=True),
+        log=log,
         redactor=redactor,
         guardian=guardian,
     )
+
+
+def _learn_secrets(redactor: Redactor, environ: Mapping[str, str], log: Logger) -> None:
+    """Make the secrets known before anything can fail whose message repeats one of them."""
+    for name, value in environ.items():
+        if name == "BAQUP_BUS_URL" or name.startswith(SECRET_PREFIX):
+            strong = redactor.add(Secret(value))
+            if not strong and value:
+                log.warn(
+                    "a secret is so short that it is hidden only where it stands as a word of "
+                    "its own; choose a longer one",
+                    variable=name,
+                )
+
+
+def _instance(agent_class: type[Agent], log: Logger) -> Agent:
+    try:
+        return agent_class()
+    except Exception as error:  # noqa: BLE001  the author's code, which may raise anything
+        refuse_to_run(
+            log, f"{agent_class.__name__} could not be made: {describe(error)}", _traceback(error)
+        )
+
+
+def _where(run: RunContext) -> dict[str, str]:
+    """What every record of the log says of the state."""
+    state, substate = run.vitals.phase
+    return {"state": str(state)} | ({"substate": substate} if substate is not None else {})
 
 
 def _keep_time(run: RunContext) -> Stays:
@@ -130,6 +164,16 @@ def _entered(run: RunContext, step: Step) -> None:
     need(run.watchdog, "watchdog").keep(limits)
     if leaf.phase is not run.lifecycle.state(step.source).phase:
         _set_backstop(run, leaf.phase, limits)
+        working = leaf.phase is AgentState.RUNNING
+        run.tracing.stage(f"agent.{run.role}" if working else None, run.error)
+    run.tracing.event(
+        "transition",
+        **{
+            "baqup.trigger": step.trigger,
+            "baqup.source": step.source,
+            "baqup.target": step.target,
+        },
+    )
     if run.trace is not None:
         run.trace.write("step", **step.to_wire())
     run.log.info(f"{step.source} -> {step.target}", trigger=step.trigger)

@@ -6,7 +6,7 @@ import contextlib
 import os
 import sys
 import threading
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from baqup_agent.clock import timestamp
 from baqup_agent.contract import ExitCode, RunStatus
@@ -39,6 +39,7 @@ def close(run: RunContext) -> None:
     if run.staging is not None:
         run.staging.close()
     _end_children(run)
+    _close_tracing(run)
     say_goodbye(run)
 
 
@@ -87,13 +88,23 @@ def leave_now(run: RunContext, error: BaqupError) -> NoReturn:
         report_failure(run)
     with contextlib.suppress(Exception):
         _end_children(run)
+        _close_tracing(run)
         say_goodbye(run)
     os._exit(run.exit_code)
+
+
+def _close_tracing(run: RunContext) -> None:
+    ended: dict[str, Any] = {
+        "baqup.exit_code": int(run.exit_code),
+        "baqup.status": str(run.status),
+    }
+    run.tracing.close(run.error, **ended)
 
 
 def say_goodbye(run: RunContext) -> None:
     """Write the run's last log line."""
     code = run.exit_code
+    run.log.summarize()
     if run.trace is not None:
         run.trace.write(
             "end",
@@ -117,10 +128,15 @@ def say_goodbye(run: RunContext) -> None:
     say(run.error.message, **context)
 
 
-def refuse_to_run(log: LogSink, message: str) -> NoReturn:
-    """End a run that could not even begin."""
-    log.error(message, exit_code=int(ExitCode.INTERNAL_ERROR), code=InternalError.code)
-    sys.exit(ExitCode.INTERNAL_ERROR)
+def refuse_to_run(log: LogSink, message: str, trace: str) -> NoReturn:
+    """End a run that could not even begin.
+
+    Raises:
+        SystemExit: with the code of a bug in the agent.
+    """
+    code = ExitCode.INTERNAL_ERROR
+    log.error(message, exit_code=int(code), code=InternalError.code, traceback=trace)
+    sys.exit(code)
 
 
 def _end_children(run: RunContext) -> None:

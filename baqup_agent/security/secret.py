@@ -3,25 +3,37 @@
 from __future__ import annotations
 
 import hmac
-from typing import NoReturn
+from typing import Any, NoReturn, final
 
 REDACTED = "[REDACTED]"
 
 
+@final
 class Secret:
     """Holds a secret; every text form of it is ``[REDACTED]``.
 
     Args:
         value: the secret itself.
 
-    The value is reached by `reveal` alone. `clear` forgets it: the text is no longer reachable
-    through this object, though Python cannot promise that no copy of a string is left in memory.
+    Raises:
+        TypeError: the value is no text.
+
+    The value is reached by `reveal` alone. It cannot be copied, pickled, hashed or turned into
+    JSON, so that it does not travel inside something else.
+
+    `clear` overwrites the bytes that this object holds. That is all it can do: texts are immutable
+    in Python, so the text that came in, each text that `reveal` gave out, and the environment that
+    the process was started with stay in memory until that memory is used again, and the redactor
+    of the run keeps the forms it has to look for.
     """
 
-    __slots__ = ("_value",)
+    __slots__ = ("_buffer",)
 
     def __init__(self, value: str) -> None:
-        self._value: str | None = value
+        if not isinstance(value, str):
+            raise TypeError(f"a secret is made of a str, not of a value of {type(value).__name__}")
+        # Bytes of the environment that are no UTF-8 arrive as surrogates, and shall leave as such.
+        self._buffer: bytearray | None = bytearray(value, "utf-8", "surrogatepass")
 
     def reveal(self) -> str:
         """Return the value.
@@ -29,13 +41,15 @@ class Secret:
         Raises:
             ValueError: the secret was cleared.
         """
-        if self._value is None:
+        if self._buffer is None:
             raise ValueError("this secret was cleared after use")
-        return self._value
+        return self._buffer.decode("utf-8", "surrogatepass")
 
     def clear(self) -> None:
-        """Forget the value; later `reveal` calls fail."""
-        self._value = None
+        """Overwrite the value and forget it; later `reveal` calls fail. Harmless when repeated."""
+        buffer, self._buffer = self._buffer, None
+        if buffer is not None:
+            buffer[:] = bytes(len(buffer))  # in place: the length stays, so nothing is moved
 
     def __str__(self) -> str:
         return REDACTED
@@ -45,18 +59,20 @@ class Secret:
     def __format__(self, format_spec: str) -> str:
         return REDACTED
 
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:  # noqa: ARG002, FBT001  IPython's
+        """Print as ``[REDACTED]`` in IPython and in the notes of hypothesis."""
+        printer.text(REDACTED)
+
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Secret):
             return NotImplemented
-        if self._value is None or other._value is None:
+        if self._buffer is None or other._buffer is None:
             return self is other
-        return hmac.compare_digest(_bytes(self._value), _bytes(other._value))
+        return hmac.compare_digest(self._buffer, other._buffer)  # as slow for any wrong value
 
     __hash__ = None  # type: ignore[assignment]  # a hash would give the value away
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a secret is not pickled or copied; pass the object itself")
 
-
-def _bytes(value: str) -> bytes:
-    return value.encode("utf-8", "surrogateescape")
+    __getstate__ = __reduce__  # the default one hands out the slots

@@ -11,6 +11,7 @@ from typing import Any
 from baqup_agent.config.settings import ArtifactSettings
 from baqup_agent.errors import InternalError, NoArtifact, OutputError
 from baqup_agent.observability.sink import LogSink
+from baqup_agent.observability.tracing import Tracing
 from baqup_agent.staging.artifact import Artifact, broken_rule, check_name
 from baqup_agent.staging.checksum import new_hash
 from baqup_agent.staging.codec import CODECS, Codec, check_level, choose
@@ -44,6 +45,8 @@ class Staging:
         log: takes what is worth a line.
         check: called on each write to an artifact; raises when the job must stop.
         on_fallback: told the algorithm that was asked for and the one used instead.
+        betrays: whether a name holds a secret.
+        tracing: records spans.
 
     Raises:
         ConfigError: the job id is no UUID.
@@ -58,6 +61,8 @@ class Staging:
         log: LogSink,
         check: Callable[[], None] = _go_on,
         on_fallback: Callable[[str, str], None] = _unheard,
+        betrays: Callable[[str], bool] = lambda _: False,
+        tracing: Tracing | None = None,
     ) -> None:
         self._root = root
         self._job_id = check_job_id(job_id)
@@ -65,6 +70,8 @@ class Staging:
         self._log = log.bind("staging")
         self._check = check
         self._on_fallback = on_fallback
+        self._betrays = betrays
+        self._tracing = tracing or Tracing()
         self._lock = Lock()
         self._job: JobDirectory | None = None
         self._publication: Publication | None = None
@@ -125,12 +132,25 @@ class Staging:
             OutputError: its file cannot be created.
         """
         job = self._writable()
+        if self._betrays(name):
+            raise InternalError(
+                "the name of an artifact holds a secret, and names are published; "
+                "name it after what it holds",
+                code="ARTIFACT_NAME_INVALID",
+            )
         codec = self._codec(compress)
         filename = _suffixed(check_name(name), codec)
         algorithm = self._settings.checksum_algorithm
         part = _create(job, filename, algorithm)
         form = Format(codec, codec.level(self._settings), algorithm)
-        writer = ArtifactWriter(part, form, log=self._log, check=self._check, settle=self._settle)
+        writer = ArtifactWriter(
+            part,
+            form,
+            log=self._log,
+            check=self._check,
+            settle=self._settle,
+            tracing=self._tracing,
+        )
         with self._lock:
             self._open[filename] = writer
         return writer

@@ -8,7 +8,6 @@ optional; in its absence `choose` falls back, which the contract foresees with t
 
 from __future__ import annotations
 
-import os
 import sys
 import zlib
 from collections.abc import Callable
@@ -19,6 +18,7 @@ from attrs import frozen
 
 from baqup_agent.config.settings import ArtifactSettings
 from baqup_agent.errors import ConfigError
+from baqup_agent.security.limits import available_cpus
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -170,7 +170,7 @@ def _zstd_encoder(level: int, *, large: bool) -> Encoder:
     zstd = import_module(_ZSTD_MODULE)
     parameter = zstd.CompressionParameter
     options = {parameter.compression_level: level, parameter.checksum_flag: 1}
-    if large and (os.cpu_count() or 1) > 1:
+    if large and available_cpus() > 1:
         options |= {parameter.nb_workers: _ZSTD_WORKERS, parameter.job_size: _ZSTD_JOB_BYTES}
     return cast("Encoder", zstd.ZstdCompressor(options=options))
 

@@ -10,6 +10,7 @@ from attrs import frozen
 
 from baqup_agent.errors import InternalError, IOFailure
 from baqup_agent.observability.sink import LogSink
+from baqup_agent.observability.tracing import Span, Tracing
 from baqup_agent.staging.artifact import Artifact
 from baqup_agent.staging.codec import Codec, Encoder
 from baqup_agent.staging.part import PartFile
@@ -55,6 +56,7 @@ class ArtifactWriter:
         log: is told if a part cannot be removed.
         check: called on each write; raises when the job must stop.
         settle: told at the end, when the artifact was sealed or given up.
+        tracing: records spans.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class ArtifactWriter:
         log: LogSink,
         check: Callable[[], None],
         settle: Callable[[ArtifactWriter], None],
+        tracing: Tracing | None = None,
     ) -> None:
         self._part = part
         self._form = form
@@ -77,6 +80,11 @@ class ArtifactWriter:
         self._failure: BaseException | None = None
         self._artifact: Artifact | None = None
         self._closed = False
+        self._tracing = tracing or Tracing()
+        self._span = self._tracing.begin(
+            "agent.write_artifact", **{"baqup.artifact": part.filename}
+        )
+        self._compressing: Span | None = None
 
     @property
     def name(self) -> str:
@@ -209,6 +217,17 @@ class ArtifactWriter:
         self._closed = True
         self._buffer = bytearray()
         self._encoder = None
+        if self._compressing is not None:
+            self._tracing.end(self._compressing, self._failure)
+        self._span.set(
+            **{"baqup.bytes_in": self._bytes_in, "baqup.bytes_out": self._part.size_bytes}
+        )
+        self._tracing.end(self._span, self._failure)
+
+    def _begin_compressing(self) -> Span:
+        return self._tracing.begin(
+            "agent.compress", self._span, **{"baqup.compression": self._form.codec.name}
+        )
 
     def _flat(self, data: ReadableBuffer) -> bytes | memoryview:
         try:
@@ -235,6 +254,7 @@ class ArtifactWriter:
     def _encode(self, data: ReadableBuffer) -> None:
         if self._encoder is None:
             self._encoder = self._form.codec.encoder(self._form.level, large=True)
+            self._compressing = self._begin_compressing()
         self._store(self._encoder.compress(data))
 
     def _seal(self) -> None:
@@ -243,6 +263,7 @@ class ArtifactWriter:
             encoder = self._encoder or self._form.codec.encoder(self._form.level, large=False)
             self._store(encoder.compress(self._buffer))
             self._store(encoder.flush())
+            self._tracing.end(self._compressing or self._begin_compressing())
             checksum = self._part.seal()
         except BaseException:
             self.abandon()

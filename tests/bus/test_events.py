@@ -6,8 +6,8 @@ import threading
 import tracemalloc
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any
 from pathlib import Path
+from typing import Any
 
 import pytest
 

@@ -258,3 +258,12 @@ def parsed_or_refused(text: str) -> RedisUrl | FileUrl | BusRefused:
         return parse_bus_url(text)
     except BusRefused as error:
         return error
+
+
+def test_a_password_that_is_no_text_is_refused_without_repeating_it() -> None:
+    """Bytes that are no UTF-8 cannot be sent to a server."""
+    with pytest.raises(BusRefused, match="BAQUP_SECRET_BUS_PASSWORD is no text") as caught:
+        parse_bus_url("redis://h", Secret("hunter2\udcff"))
+
+    assert "hunter2" not in str(caught.value)
+    assert caught.value.__context__ is None or caught.value.__suppress_context__

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,15 +14,17 @@ from jsonschema import Draft202012Validator
 
 from baqup_agent.config import load_config
 from baqup_agent.config.coercion import Uncoercible, coerce
-from baqup_agent.config.load import load
+from baqup_agent.config.declaration import contract
+from baqup_agent.config.findings import Loaded
+from baqup_agent.config.reading import read_environment
 from baqup_agent.config.schema import schema_of
+from baqup_agent.config.schema_loading import load
 from baqup_agent.config.structure import settings_of
-from baqup_agent.config.variables import VARIABLES
 from baqup_agent.contract import LogLevel, PartialFailureMode
 from baqup_agent.errors import ConfigError
 from baqup_agent.security.secret import Secret
 
-SCHEMA = schema_of(VARIABLES)
+SCHEMA = schema_of(contract())
 JOB_ID = "123e4567-e89b-12d3-a456-426614174000"
 VALID = {
     "BAQUP_JOB_ID": JOB_ID,
@@ -28,10 +32,20 @@ VALID = {
     "BAQUP_BUS_URL": "file:///var/lib/bus",
 }
 
+Read = Callable[[dict[str, str]], Loaded]
 
-def test_defaults_apply_when_a_variable_is_unset() -> None:
+
+@pytest.fixture(params=["declaration", "schema"])
+def read(request: pytest.FixtureRequest) -> Read:
+    """Each of the two ways in: against the declaration, and against its JSON Schema."""
+    if request.param == "declaration":
+        return partial(read_environment, contract())
+    return partial(load, SCHEMA)
+
+
+def test_defaults_apply_when_a_variable_is_unset(read: Read) -> None:
     """A minimal environment gives every default of the table."""
-    settings = settings_of(load(SCHEMA, VALID).require())
+    settings = settings_of(read(VALID).require())
 
     assert settings.job.id == JOB_ID
     assert settings.job.timeout_s == 3600
@@ -56,16 +70,20 @@ def test_defaults_apply_when_a_variable_is_unset() -> None:
         ("BAQUP_SOURCE_EXCLUDE", "*.tmp", ["*.tmp"]),
         ("BAQUP_ARTIFACT_COMPRESS_LEVEL", "-3", -3),
         ("BAQUP_SOURCE_COLOUR", "blue", "blue"),
+        ("BAQUP_SOURCE_HOST", "db.example.org.", "db.example.org."),
+        ("BAQUP_SOURCE_HOST", "fe80::1%eth0", "fe80::1%eth0"),
+        ("BAQUP_AGENT_MEMORY_LIMIT", "2GiB", "2GiB"),
+        ("BAQUP_SECRET_BUS_PASSWORD", "", Secret("")),
     ],
 )
-def test_a_value_gets_its_type(name: str, text: str, value: object) -> None:
+def test_a_value_gets_its_type(read: Read, name: str, text: str, value: object) -> None:
     """Text becomes the type that the table declares; undeclared source variables stay text."""
-    assert load(SCHEMA, {**VALID, name: text}).require()[name] == value
+    assert read({**VALID, name: text}).require()[name] == value
 
 
-def test_the_compress_switch_turns_compression_off() -> None:
+def test_the_compress_switch_turns_compression_off(read: Read) -> None:
     """`BAQUP_ARTIFACT_COMPRESS=false` wins over the algorithm."""
-    values = load(SCHEMA, {**VALID, "BAQUP_ARTIFACT_COMPRESS": "false"}).require()
+    values = read({**VALID, "BAQUP_ARTIFACT_COMPRESS": "false"}).require()
 
     assert settings_of(values).artifact.compression == "none"
 
@@ -85,12 +103,19 @@ def test_the_compress_switch_turns_compression_off() -> None:
         ("BAQUP_SOURCE_EXCLUDE", "[" * 100_000, "expected a JSON array"),
         ("BAQUP_STAGING_DIR", "", "must not be empty"),
         ("BAQUP_SOURCE_PORT", "70000", "must be at most 65535"),
-        ("BAQUP_AGENT_MEMORY_LIMIT", "much", "must match"),
+        ("BAQUP_AGENT_MEMORY_LIMIT", "much", "expected a size"),
+        ("BAQUP_AGENT_MEMORY_LIMIT", "512M\n", "expected a size"),
+        ("BAQUP_SOURCE_HOST", "db:5432", "expected a host name or address without a port"),
+        ("BAQUP_SOURCE_HOST", "", "expected a host name"),
+        ("BAQUP_ARTIFACT_ENCRYPT", "true", "this version supports only false"),
+        ("BAQUP_ARTIFACT_SPLIT_SIZE", "1G", "this version supports only 0"),
     ],
 )
-def test_a_bad_value_is_one_line_with_variable_and_rule(name: str, text: str, rule: str) -> None:
+def test_a_bad_value_is_one_line_with_variable_and_rule(
+    read: Read, name: str, text: str, rule: str
+) -> None:
     """The problem names the variable and what would be valid, and is short."""
-    (problem,) = load(SCHEMA, {**VALID, name: text}).problems
+    (problem,) = read({**VALID, name: text}).problems
 
     assert problem.startswith(f"{name}=")
     assert rule in problem
@@ -98,10 +123,10 @@ def test_a_bad_value_is_one_line_with_variable_and_rule(name: str, text: str, ru
     assert len(problem) < 300
 
 
-def test_all_problems_are_told_at_once_in_order() -> None:
+def test_all_problems_are_told_at_once_in_order(read: Read) -> None:
     """Missing and malformed variables stand in one error, sorted by name."""
     with pytest.raises(ConfigError) as caught:
-        load(SCHEMA, {"BAQUP_JOB_TIMEOUT": "soon", "BAQUP_AGENT_LOG_LEVEL": "x"}).require()
+        read({"BAQUP_JOB_TIMEOUT": "soon", "BAQUP_AGENT_LOG_LEVEL": "x"}).require()
 
     named = [problem.split("=")[0].split(" ")[0] for problem in caught.value.problems]
     assert named == [
@@ -181,14 +206,13 @@ def test_the_schema_of_the_variables_is_valid() -> None:
     assert set(SCHEMA["required"]) == {"BAQUP_BUS_URL", "BAQUP_JOB_ID", "BAQUP_STAGING_DIR"}
 
 
-@given(st.dictionaries(st.sampled_from([variable.name for variable in VARIABLES]), st.text()))
+@given(st.dictionaries(st.sampled_from(sorted(contract().variables)), st.text()))
 def test_any_environment_is_answered_by_values_or_problems(environ: dict[str, str]) -> None:
-    """No text makes the loader raise; a variable is either usable or named in a problem."""
-    loaded = load(SCHEMA, environ)
-
-    for name in environ:
-        named = any(problem.startswith(name) for problem in loaded.problems)
-        assert named != (name in loaded.values)
+    """No text makes a loader raise; a variable is either usable or named in a problem."""
+    for loaded in (read_environment(contract(), environ), load(SCHEMA, environ)):
+        for name in environ:
+            named = any(finding.variable == name for finding in loaded.findings)
+            assert named != (name in loaded.values)
 
 
 @given(st.lists(st.text(alphabet=st.characters(exclude_categories=["Cs"]))))
@@ -208,3 +232,10 @@ def test_only_whole_numbers_become_integers(text: str) -> None:
         assert wanted
     except Uncoercible:
         assert not wanted
+
+
+@pytest.mark.parametrize("text", ["1e999", "-1e999", "inf", "NaN", "1,5", "", "0x1"])
+def test_what_json_has_no_number_for_is_no_number(text: str) -> None:
+    """Infinity cannot be written down again."""
+    with pytest.raises(Uncoercible):
+        coerce(text, {"type": "number"})

@@ -107,4 +107,6 @@ def test_secrets_are_known_by_the_same_prefix(rows: list[Facts]) -> None:
     assert secrets["secret"]
     assert secrets["name"] == f"{SECRET_PREFIX}*"
     assert re.match(secrets["pattern"], f"{SECRET_PREFIX}DB_PASSWORD")
-    assert not any(re.match(secrets["pattern"], variable.name) for variable in VARIABLES)
+    named = {row["name"] for row in rows if row.get("secret") and "pattern" not in row}
+    assert {v.name for v in VARIABLES if re.match(secrets["pattern"], v.name)} == named
+    assert {v.name for v in VARIABLES if v.kind is Kind.SECRET} == named

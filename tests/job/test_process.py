@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 import sys
 import threading
 import uuid
@@ -99,6 +100,25 @@ def test_only_the_end_of_a_flood_of_errors_is_kept(children: ChildProcesses) -> 
 
     assert finished.stderr.endswith("x" * 40)
     assert "line 199999 " in finished.stderr
+    assert len(finished.stderr) <= STDERR_KEPT_BYTES
+
+
+@pytest.mark.parametrize(
+    ("conduct", "end"), [("exec sleep 3600", "mine"), ("exec yes theirs >&2", "theirs")]
+)
+def test_a_grandchild_that_holds_stderr_is_not_waited_for(
+    children: ChildProcesses, tmp_path: Path, conduct: str, end: str
+) -> None:
+    """What the child itself wrote is there, whether its offspring is silent or never stops."""
+    note = tmp_path / "pid"
+    try:
+        finished = children.run(
+            ["sh", "-c", f"echo mine >&2; ({conduct}) >/dev/null & echo $! >{note}"]
+        )
+    finally:
+        os.kill(int(note.read_text()), signal.SIGKILL)
+
+    assert end[:4] in finished.stderr
     assert len(finished.stderr) <= STDERR_KEPT_BYTES
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 from attrs import define, field, frozen
 
@@ -61,9 +61,12 @@ class StatusBus:
     statuses: list[dict[str, Any]] = field(factory=list)
     _waiting: list[dict[str, Any]] = field(factory=list)
 
-    def status(self, **members: Any) -> None:
+    dropped_events: ClassVar[int] = 0
+
+    def status(self, **members: Any) -> _Written:
         """Take a status, to be delivered on the next `flush`."""
         self._waiting.append(members)
+        return _Written({"type": "status", **members})
 
     def flush(self, _wait_s: float) -> bool:
         """Deliver what waits; return whether nothing does any more."""
@@ -72,13 +75,9 @@ class StatusBus:
             self._waiting.clear()
         return not self._waiting
 
-    def close(self) -> None:
+    def stop(self) -> None:
         """Deliver nothing any more."""
         self.down = True
-
-    def make_status(self, **members: Any) -> _Written:
-        """Return a status as it is left on disk."""
-        return _Written({"type": "status", **members})
 
 
 @define

@@ -18,6 +18,12 @@ _COMMANDS = {
     "verify": ("baqup_agent.cli.verify_command:verify_command", "Check published directories."),
     "lifecycle": ("baqup_agent.cli.lifecycle.group:lifecycle_group", "Draw and prove lifecycles."),
     "bus": ("baqup_agent.cli.bus.group:bus_group", "Watch a bus, replay what is left."),
+    "new": ("baqup_agent.cli.new_command:new_command", "Write the project of a new agent."),
+    "kubernetes": (
+        "baqup_agent.cli.kubernetes_command:kubernetes_command",
+        "Print the Kubernetes Job of an agent.",
+    ),
+    "image": ("baqup_agent.cli.image_command:image_group", "Label images, check their labels."),
     "explain": ("baqup_agent.cli.explain_command:explain_command", "Tell what a code means."),
 }
 

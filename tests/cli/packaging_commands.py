@@ -8,16 +8,9 @@ from functools import cache
 import pytest
 from attrs import frozen
 
-from baqup_agent.cli import app, run
+from baqup_agent.cli import run
 from baqup_agent.packaging import description
 from baqup_agent.packaging.description import Description, describe
-
-#: Each command and where it lives.
-COMMANDS = {
-    "new": ("baqup_agent.cli.new_command:new_command", ""),
-    "kubernetes": ("baqup_agent.cli.kubernetes_command:kubernetes_command", ""),
-    "image": ("baqup_agent.cli.image_command:image_group", ""),
-}
 
 
 @frozen
@@ -45,8 +38,6 @@ def described_once(argv: Sequence[str]) -> Description:
 @pytest.fixture
 def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
     """Run ``baqup-agent`` with arguments, in this process."""
-    for name, entry in COMMANDS.items():
-        monkeypatch.setitem(app._COMMANDS, name, entry)
     monkeypatch.setattr(description, "describe", described_once)
 
     def answer(*arguments: object) -> Answer:

@@ -25,9 +25,12 @@ CANCEL_GRACE_S = 5
 #: [SDK] Seconds that the report of an aborted or failed run waits for the bus at most.
 FAILURE_REPORT_S = 2
 
+#: [SDK] Longest time, in seconds, that the spans of a traced run may hold up its end.
+LAST_SPANS_S = 2
+
 #: [SDK] Seconds a runtime must allow between SIGTERM and SIGKILL: a whole stay in ``completing``,
-#: its overrun and the last report (Contract §1, grace).
-STOP_GRACE_S = 60 + CANCEL_GRACE_S + FAILURE_REPORT_S
+#: its overrun, the last report and the last spans (Contract §1, grace).
+STOP_GRACE_S = 60 + CANCEL_GRACE_S + FAILURE_REPORT_S + LAST_SPANS_S
 
 #: Name of the completion signal in a job's directory (Contract §4).
 MANIFEST_NAME = "manifest.json"

@@ -22,11 +22,9 @@ from typing import Any, Protocol
 from attrs import define, field, frozen
 
 from baqup_agent.clock import Clock, SystemClock
+from baqup_agent.contract import LAST_SPANS_S
 from baqup_agent.errors import BaqupError, JobCancelled, describe
 from baqup_agent.observability.sink import LogSink
-
-#: Seconds that the end of a run waits for its spans to be sent, at most.
-FLUSH_S = 2.0
 
 #: Most attributes of a span and most events, of which the latest are kept.
 ATTRIBUTES_MAX, EVENTS_MAX = 64, 128
@@ -272,7 +270,11 @@ class Tracing:
             self._root.event(name, **attributes)
 
     def close(
-        self, error: BaseException | None = None, *, within_s: float = FLUSH_S, **attributes: Any
+        self,
+        error: BaseException | None = None,
+        *,
+        within_s: float = LAST_SPANS_S,
+        **attributes: Any,
     ) -> None:
         """End every span and have all of them sent; harmless when repeated.
 

@@ -11,9 +11,9 @@ import sys
 import time
 from typing import Any
 
-from baqup_agent.contract import LogLevel
+from baqup_agent.contract import LAST_SPANS_S, LogLevel
 from baqup_agent.observability.sink import LeveledLog
-from baqup_agent.observability.tracing import FLUSH_S, start_tracing
+from baqup_agent.observability.tracing import start_tracing
 
 
 class Kept(LeveledLog):
@@ -45,7 +45,7 @@ def main() -> None:
         with tracing.span("agent.write_artifact"):
             pass
     worked_s = time.monotonic()
-    tracing.close(within_s=wish.get("within_s", FLUSH_S))
+    tracing.close(within_s=wish.get("within_s", LAST_SPANS_S))
     result = {
         "work_s": worked_s - begun_s,
         "close_s": time.monotonic() - worked_s,

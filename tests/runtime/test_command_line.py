@@ -12,7 +12,12 @@ from pathlib import Path
 import pytest
 
 from baqup_agent import Agent, Job
-from baqup_agent.contract import CANCEL_GRACE_S, FAILURE_REPORT_S, STOP_GRACE_S
+from baqup_agent.contract import (
+    CANCEL_GRACE_S,
+    FAILURE_REPORT_S,
+    LAST_SPANS_S,
+    STOP_GRACE_S,
+)
 from baqup_agent.lifecycle.declaration import CONTRACT
 from tests.agent_process import ACTOR
 from tests.spec import assert_keeps
@@ -66,7 +71,8 @@ def test_the_stop_grace_is_what_the_lifecycle_needs() -> None:
     """The longest live state that a stop signal lets finish, its overrun, and the last report."""
     completing = CONTRACT.state("completing").deadline
     assert completing is not None
-    assert completing.seconds + CANCEL_GRACE_S + FAILURE_REPORT_S == STOP_GRACE_S
+    last_words_s = CANCEL_GRACE_S + FAILURE_REPORT_S + LAST_SPANS_S
+    assert completing.seconds + last_words_s == STOP_GRACE_S
     assert call("--info").stdout.find(f'"stop_grace_seconds": {STOP_GRACE_S}') > 0
 
 

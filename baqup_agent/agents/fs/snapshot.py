@@ -47,7 +47,8 @@ def snapshot(job: Job) -> None:
     """
     source: Path = job.config["BAQUP_SOURCE_PATH"]
     check_apart("BAQUP_SOURCE_PATH", source, "BAQUP_STAGING_DIR", job.config["BAQUP_STAGING_DIR"])
-    root = open_source(source)
+    with job.span("agent.connect_source"):
+        root = open_source(source)
     try:
         with Tree(root) as tree, Tree(root) as link_tree:
             rules = _rules(job, source, link_tree)

@@ -1,8 +1,8 @@
 """An OTLP receiver as a process of its own: ``otlp_receiver.py PORT [ANSWER ...]``.
 
 It answers requests with the given status codes in turn, the last one for good; ``200@1.5`` waits
-for 1.5 seconds first. Its first line on stdout is its port, each further one a request as JSON. It
-ends when its stdin does.
+for 1.5 seconds first. Its first line on stdout is its port, each further one a request as JSON,
+told before it is answered. What it reads from stdin it repeats; it ends when stdin does.
 """
 
 from __future__ import annotations
@@ -52,7 +52,9 @@ def main() -> None:
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, daemon=True).start()
     print(server.server_port, flush=True)
-    sys.stdin.read()
+    for line in sys.stdin:
+        with LOCK:
+            print(line.strip(), flush=True)
 
 
 if __name__ == "__main__":

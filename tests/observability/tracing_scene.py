@@ -41,14 +41,29 @@ class Receiver:
         )
         assert self.process.stdout is not None
         self.port = int(self.process.stdout.readline())
-        self.requests: list[dict[str, Any]] = []
+        self._requests: list[dict[str, Any]] = []
+        self._asked = self._answered = 0
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
     def _read(self) -> None:
         assert self.process.stdout is not None
         for line in self.process.stdout:
-            self.requests.append(json.loads(line))
+            told = json.loads(line)
+            if isinstance(told, int):
+                self._answered = told
+            else:
+                self._requests.append(told)
+
+    @property
+    def requests(self) -> list[dict[str, Any]]:
+        """What it was sent, all that it has answered included."""
+        assert self.process.stdin is not None
+        self._asked += 1
+        self.process.stdin.write(f"{self._asked}\n")
+        self.process.stdin.flush()
+        eventually(lambda: self._answered >= self._asked, within_s=PATIENCE_S)
+        return self._requests
 
     @property
     def endpoint(self) -> str:

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,16 @@ from tests.bus.backends import (
     StartServer,
     url_of,
 )
+
+
+@pytest.fixture(autouse=True)
+def _close_files(tmp_path: Path) -> Iterator[None]:
+    """Close what a test left open in its directory, as the end of its process would."""
+    yield
+    for entry in list(Path("/proc/self/fd").iterdir()):
+        with suppress(OSError):  # the descriptor of this listing itself is gone by now
+            if entry.readlink().is_relative_to(tmp_path):
+                os.close(int(entry.name))
 
 
 @pytest.fixture(params=["memory", "file", "redis"])

@@ -30,9 +30,11 @@ def _described(argv: tuple[str, ...]) -> Description:
     return describe(argv)
 
 
-def described_once(argv: Sequence[str]) -> Description:
+def described_once(argv: Sequence[str], *, python_path: str | None = None) -> Description:
     """Ask an agent, but the same one only once for all tests: it always says the same."""
-    return _described(tuple(argv))
+    return (
+        _described(tuple(argv)) if python_path is None else describe(argv, python_path=python_path)
+    )
 
 
 @pytest.fixture

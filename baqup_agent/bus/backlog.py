@@ -7,20 +7,26 @@ it, and sends what is in it first, so that events of a job stay in order.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby
 
 from attrs import frozen
 
+from baqup_agent.bus.outage import BusUnavailable
 from baqup_agent.bus.outbox import Outbox, Record
-from baqup_agent.bus.topology import Wire
+from baqup_agent.bus.outbox.record import STATUS
+from baqup_agent.bus.topology import Wire, entry_id
 from baqup_agent.bus.transport import Transport
+from baqup_agent.errors import describe
 from baqup_agent.observability.sink import LogSink
 
 #: Most records, and bytes of them, that are sent at a time. A script holds up the server while it
 #: runs, so a batch is kept to a few milliseconds.
 BATCH_RECORDS = 500
 BATCH_BYTES = 256 * 1024
+
+#: How often ids are decided anew for one batch before the writers of a job are told to wait.
+_NEW_BASES = 10
 
 
 @frozen
@@ -46,12 +52,27 @@ class Batch:
         """Note that the batch has arrived, or never will."""
         self.outbox.acknowledge(self.tickets[-1])
 
-    def send(self, transport: Transport) -> None:
-        """Deliver it; see `Transport` for what is raised."""
+    def send(self, transport: Transport) -> bool:
+        """Deliver it; see `Transport` for what is raised.
+
+        Returns:
+            Whether it counts; False for a status in whose place the bus holds a newer one.
+        """
         if self.is_status:
-            transport.send(self.messages[0])
-            return
-        transport.append(self.messages, _base_ms(self.outbox, transport, self.messages[0]))
+            return transport.send(self.messages[0])
+        rest = self
+        for _ in range(_NEW_BASES):
+            base_ms = _base_ms(rest.outbox, transport, rest.messages[0])
+            taken = transport.append(rest.messages, base_ms)
+            if taken == len(rest.messages):
+                return True
+            # Another process has written on this job. What is there is let go before the others
+            # get new ids: a repetition must find each of them under the id that it was given.
+            if taken:
+                rest.outbox.acknowledge(rest.tickets[taken - 1])
+                _, rest = rest.split(taken)
+            rest.outbox.set_base_ms(transport.top_ms(rest.messages[0]["job_id"]) + 1)
+        raise BusUnavailable("other processes keep writing on this job")
 
     def split(self, at: int) -> tuple[Batch, Batch]:
         """Return the first ``at`` messages and the others."""
@@ -73,29 +94,42 @@ class Backlog:
         own: the outbox of this process.
         find_orphans: returns those of dead processes of the same job, oldest first; asked once.
         log: told what became of them.
+
+    Attributes:
+        troubled: whether an outbox could not be read, so that it is worth trying again later.
     """
 
     def __init__(
-        self, own: Outbox, find_orphans: Callable[[], Sequence[Outbox]], log: LogSink
+        self, own: Outbox, find_orphans: Callable[[], Iterable[Outbox]], log: LogSink
     ) -> None:
         self._own = own
         self._find_orphans = find_orphans
         self._log = log
-        self._orphans: list[Outbox] | None = None
+        self._orphans: Iterator[Outbox] | None = None
+        self._orphan: Outbox | None = None
         self._queue: list[Batch] = []
+        self.troubled = False
 
     def next_batch(self) -> Batch | None:
-        """Return what to send next, or None while nothing waits."""
-        if self._orphans is None:
-            self._orphans = list(self._find_orphans())
-        while not self._queue:
-            source = self._orphans[0] if self._orphans else self._own
-            self._queue = _batches(source, source.read(BATCH_RECORDS, BATCH_BYTES))
-            if self._queue:
-                break
-            if source is self._own:
-                return None
-            self._finish(self._orphans.pop(0))
+        """Return what to send next, or None while nothing waits or can be read."""
+        try:
+            while not self._queue:
+                source = self._source()
+                records = source.read(BATCH_RECORDS, BATCH_BYTES)
+                if records:
+                    self._queue = self._batches(source, records)
+                elif source is self._own:
+                    self.troubled = False
+                    return None
+                else:
+                    self._finish(source)
+        except OSError as error:
+            # Out of descriptors, for instance. Nothing is lost: it is read again in a while.
+            if not self.troubled:
+                self._log.error("an outbox cannot be read now", reason=describe(error))
+            self.troubled = True
+            return None
+        self.troubled = False
         return self._queue.pop(0)
 
     def hold_back(self, batch: Batch, seq: int) -> Batch | None:
@@ -113,22 +147,10 @@ class Backlog:
         self._queue.insert(0, late)
         return first if early else None
 
-    def _finish(self, orphan: Outbox) -> None:
-        orphan.close()
-        agent = orphan.identity.agent_id
-        if orphan.corrupt:
-            self._log.warn("damaged messages of an earlier process are lost",
-                           agent=agent, records=orphan.corrupt)  # fmt: skip
-        if orphan.dropped:
-            self._log.warn("an earlier process had given up events",
-                           agent=agent, **orphan.dropped)  # fmt: skip
-        if orphan.leftover is not None:
-            self._log.warn("an outbox could not be removed", agent=agent, reason=orphan.leftover)
-
     def rewind(self) -> None:
         """Read again from the first record that has not arrived."""
         self._queue.clear()
-        for outbox in (*(self._orphans or ()), self._own):
+        for outbox in filter(None, (self._orphan, self._own)):
             outbox.rewind()
 
     def sync(self) -> None:
@@ -136,20 +158,67 @@ class Backlog:
         self._own.sync()
 
     def close(self) -> None:
-        """Let go of the orphans; what is left in them can be found again."""
-        for outbox in self._orphans or ():
-            outbox.close()
-        self._orphans = []
+        """Let go of the orphan; what is left in it can be found again."""
+        if self._orphan is not None:
+            self._orphan.close()
+            self._orphan = None
+        self._orphans = iter(())
+
+    def _source(self) -> Outbox:
+        if self._orphan is None:
+            if self._orphans is None:
+                self._orphans = iter(self._find_orphans())
+            self._orphan = next(self._orphans, None)
+            if self._orphan is not None:
+                self._log.info(
+                    "an earlier process left messages of this job; they are sent first",
+                    agent=self._orphan.identity.agent_id,
+                )
+        return self._orphan or self._own
+
+    def _finish(self, orphan: Outbox) -> None:
+        orphan.close()
+        self._orphan = None
+        agent = orphan.identity.agent_id
+        if orphan.corrupt:
+            self._log.warn(
+                "damaged messages of an earlier process are lost",
+                agent=agent,
+                records=orphan.corrupt,
+            )
+        if orphan.dropped:
+            self._log.warn("an earlier process had given up events", agent=agent, **orphan.dropped)
+        if orphan.leftover is not None:
+            self._log.warn("an outbox could not be removed", agent=agent, reason=orphan.leftover)
+
+    def _batches(self, outbox: Outbox, records: Sequence[Record]) -> list[Batch]:
+        """Cut at each status, which is written in another way than events."""
+        batches: list[Batch] = []
+        for _, run in groupby(records, key=lambda record: record.ticket * (record.kind == STATUS)):
+            read = [(record.ticket, _message(record)) for record in run]
+            if whole := [(ticket, message) for ticket, message in read if message is not None]:
+                tickets, messages = zip(*whole, strict=True)
+                batches.append(Batch(outbox, messages, tickets))
+            if len(whole) < len(read):
+                self._log.error(
+                    "messages in an outbox are damaged and given up",
+                    agent=outbox.identity.agent_id,
+                    records=len(read) - len(whole),
+                )
+        if not batches:
+            outbox.acknowledge(records[-1].ticket)
+        return batches
 
 
-def _batches(outbox: Outbox, records: Sequence[Record]) -> list[Batch]:
-    """Cut at each status, which is written in another way than events."""
-    batches = []
-    for _, run in groupby(records, key=lambda record: record.ticket * (record.kind == "status")):
-        group = list(run)
-        messages = [json.loads(record.text) for record in group]
-        batches.append(Batch(outbox, messages, [record.ticket for record in group]))
-    return batches
+def _message(record: Record) -> Wire | None:
+    """Return what a record says; None if that is no message."""
+    try:
+        message = json.loads(record.text)
+        entry_id(message)
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    whole = type(message["seq"]) is int and message["type"] == record.kind
+    return message if whole and isinstance(message["job_id"], str) else None
 
 
 def _base_ms(outbox: Outbox, transport: Transport, first: Wire) -> int:

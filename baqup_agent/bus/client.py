@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import secrets
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -21,6 +23,7 @@ from baqup_agent.bus.messages import (
     check_code,
     severity_rank,
 )
+from baqup_agent.bus.outage import MessageRejected
 from baqup_agent.bus.outbox import Outbox, adopt, open_outbox
 from baqup_agent.bus.publisher import Publisher
 from baqup_agent.bus.topology import Wire
@@ -32,6 +35,9 @@ from baqup_agent.contract import EVENTS_DROPPED, AgentState, ExitCode, Role, Run
 from baqup_agent.errors import BusRefused, ConfigError
 from baqup_agent.observability.sink import LogSink
 from baqup_agent.security.secret import Secret
+
+#: Longest time that a beat waits for its turn among the numbers, seconds.
+_ORDER_S = 0.2
 
 
 class Cleaner(Protocol):
@@ -90,7 +96,8 @@ class BusClient:
             Backoff(settings.reconnect_backoff, settings.reconnect_max_attempts),
             self._log,
             outbox=self._outbox,
-            orphans=lambda: self._find_orphans(settings),
+            orphans=lambda: adopt(settings.fallback_dir, self.job_id, self.agent_id),
+            on_connect=self._follow,
             clock=clock,
         )
         self._publisher.on_tick(self._watch_outbox)
@@ -99,7 +106,7 @@ class BusClient:
         self._head = event_head(self.job_id, self.agent_id)
         self._closed = False
         self._unkept = 0
-        self._told_degraded = False
+        self._told_degraded: str | None = None
         self._told_dropped = 0
 
     @property
@@ -166,7 +173,7 @@ class BusClient:
         if agent_id is not None and agent_id != self.agent_id:
             self._stamper.agent_id = agent_id
             self._head = event_head(self.job_id, agent_id)
-        with self._order:
+        with self._in_order():
             made = Heartbeat(self._stamper.next(), state, substate, intent, last_progress_at)
             self._publisher.put(self._clean(made.to_wire()))
         return made
@@ -181,7 +188,7 @@ class BusClient:
         estimated_remaining_seconds: float | None = None,
     ) -> Progress:
         """Publish how far the work has come; see `Progress` for the arguments."""
-        with self._order:
+        with self._in_order():
             made = Progress(
                 self._stamper.next(),
                 percent_complete=percent_complete,
@@ -221,9 +228,7 @@ class BusClient:
             count,
             sample_paths,
         )
-        with self._order:
-            moment, seq = self._stamper.next_number()
-            self._keep("event", severity, event_json(self._head, timestamp(moment), seq, members))
+        self._keep_event(severity, members)
 
     def status(self, **members: Any) -> Status:
         """Publish how the job ended and return the message; see `make_status`."""
@@ -292,18 +297,24 @@ class BusClient:
         with self._order:
             if not self._closed:
                 self._closed = True
-                self._outbox.sync()
                 self._outbox.close()
 
-    def _keep(self, kind: str, severity: str, text: str) -> None:
+    def _keep_event(self, severity: str, members: EventMembers) -> bool:
+        with self._order:
+            moment, seq = self._stamper.next_number()
+            text = event_json(self._head, timestamp(moment), seq, members)
+            return self._keep("event", severity, text)
+
+    def _keep(self, kind: str, severity: str, text: str) -> bool:
         """Append a record to the outbox; the caller holds the order."""
         if self._closed:
             self._unkept += 1
-            return
+            return False
         if self._cleaner is not None and self._cleaner.contains(text):
             text = to_json(self._cleaner.message(json.loads(text)))
-        self._outbox.append(kind, severity, text)
+        kept = self._outbox.append(kind, severity, text) > 0
         self._publisher.wake()
+        return kept
 
     def _clean(self, wire: Wire) -> Wire:
         return wire if self._cleaner is None else self._cleaner.message(wire)
@@ -317,36 +328,45 @@ class BusClient:
             clock=clock,
         )
 
-    def _find_orphans(self, settings: BusSettings) -> list[Outbox]:
-        orphans = adopt(settings.fallback_dir, self.job_id, self.agent_id)
-        if orphans:
-            self._log.info(
-                "an earlier process left messages of this job; they are sent first",
-                outboxes=len(orphans),
-            )
-        return orphans
+    def _follow(self, transport: Transport) -> None:
+        """Stamp later than what is on the bus, or it would hide what this process reports."""
+        with contextlib.suppress(MessageRejected):  # something odd lies in that place
+            self._stamper.follow(transport.newest(self.job_id))
+
+    @contextmanager
+    def _in_order(self) -> Iterator[None]:
+        """Keep numbers in order, but not at the cost of a beat: the disk may be slow."""
+        held = self._order.acquire(timeout=_ORDER_S)
+        try:
+            yield
+        finally:
+            if held:
+                self._order.release()
 
     def _watch_outbox(self) -> None:
         """Tell of what the outbox cannot do: in the log at once, on the bus when it is back."""
-        if self._outbox.degraded is not None and not self._told_degraded:
-            self._told_degraded = True
-            self._log.error(
-                "messages that the bus has not taken are kept in memory only",
-                reason=self._outbox.degraded,
-            )
-        if self.dropped_events > self._told_dropped and self._publisher.caught_up:
-            self._tell_dropped()
+        if self._outbox.degraded != self._told_degraded:
+            self._told_degraded = self._outbox.degraded
+            if self._told_degraded is not None:
+                self._log.error(
+                    "what the bus has not taken may be lost with this process",
+                    reason=self._told_degraded,
+                )
+        if self._publisher.caught_up:
+            self.tell_dropped()
 
-    def _tell_dropped(self) -> None:
+    def tell_dropped(self) -> None:
+        """Publish one event on the events that were given up, if there are more than before."""
         dropped = self._outbox.dropped
-        self._told_dropped = sum(dropped.values())
+        total = sum(dropped.values())
+        if total <= self._told_dropped:
+            return
         detail = ", ".join(f"{count} {severity}" for severity, count in dropped.items() if count)
-        self.event(
-            EVENTS_DROPPED,
-            severity="warn",
-            message=f"too many events waited for the bus and were given up: {detail}",
-            count=self._told_dropped,
-        )
+        message = f"too many events waited for the bus and were given up: {detail}"
+        members = EventMembers(EVENTS_DROPPED, "warn", message, "", "", total, ())
+        # As grave as can be, so that it is not given up for the very reason that it tells of.
+        if self._keep_event("fatal", members):
+            self._told_dropped = total
 
 
 def open_transport(settings: BusSettings, job_id: str) -> Transport:

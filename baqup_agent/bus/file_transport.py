@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +19,9 @@ from baqup_agent.bus.supersession import Supersession
 from baqup_agent.bus.topology import Wire
 from baqup_agent.bus.url import FileUrl
 from baqup_agent.errors import BusRefused, describe
+
+#: How much of a file that is there already is looked at for what it holds, bytes.
+_TAIL_BYTES = 4 * 1024 * 1024
 
 #: Errors of the file system that configuration has to put right.
 _CONFIGURATION = frozenset(
@@ -70,30 +74,42 @@ class FileTransport:
             with contextlib.suppress(FileExistsError):
                 os.mkdir(self._directory)  # noqa: PTH102  exist_ok of pathlib hides a plain file
             self._fd = os.open(self._path, flags, 0o644)
+            self._learn(self._path)
         except OSError as error:
             raise _translate(error, self._directory) from error
 
-    def send(self, message: Wire) -> None:
+    def send(self, message: Wire) -> bool:
         """Append one line.
+
+        Returns:
+            Whether it counts; False if a newer one was written before.
 
         Raises:
             BusUnavailable: the line could not be written whole; nothing of it is left.
         """
-        self._append([message])
+        return self._append([message]) or message["type"] == "event"
 
-    def append(self, events: Sequence[Wire], base_ms: int = 0) -> None:  # noqa: ARG002
+    def append(self, events: Sequence[Wire], base_ms: int = 0) -> int:  # noqa: ARG002
         """Append a line for each event.
+
+        Returns:
+            How many: all of them.
 
         Raises:
             BusUnavailable: they could not be written; nothing of them is left.
         """
         self._append(events)
+        return len(events)
 
     def top_ms(self, job_id: str) -> int:  # noqa: ARG002
         """Return 0: lines have no ids."""
         return 0
 
-    def _append(self, messages: Sequence[Wire]) -> None:
+    def newest(self, job_id: str) -> str:  # noqa: ARG002
+        """Return the timestamp of the newest status or progress that was written."""
+        return self._written.latest
+
+    def _append(self, messages: Sequence[Wire]) -> bool:
         if self._fd is None:
             raise BusUnavailable(f"{self._path} is not open")
         fresh = [message for message in messages if not self._written.stale(message)]
@@ -101,6 +117,17 @@ class FileTransport:
             append_lines(self._fd, b"".join(map(_line, fresh)), self._path)
         for message in fresh:
             self._written.note(message)
+        return bool(fresh)
+
+    def _learn(self, path: Path) -> None:
+        """Know again what an earlier process wrote last, before it died with that unconfirmed."""
+        with path.open("rb") as file:
+            start = max(0, file.seek(0, os.SEEK_END) - _TAIL_BYTES)
+            file.seek(start)
+            lines = file.read(_TAIL_BYTES).split(b"\n")
+        for line in lines[1 if start else 0 : -1]:
+            with contextlib.suppress(ValueError, KeyError, TypeError, RecursionError):
+                self._written.note(json.loads(line))
 
     def close(self) -> None:
         """Close the file."""

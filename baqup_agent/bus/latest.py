@@ -55,10 +55,10 @@ class LatestMessages:
         first = self.head()
         return first is not None and first.ticket <= ticket
 
-    def drop_heartbeats(self, *, but_newest: bool) -> None:
-        """Give up the beats of an outage: they tell of a past that nobody waits for."""
+    def drop_heartbeats(self) -> None:
+        """Give up the beats of an outage but the newest: nobody waits for that past."""
         beats = [slot for slot, held in self._slots.items() if held.message["type"] == "heartbeat"]
-        for slot in beats[: len(beats) - but_newest]:
+        for slot in beats[:-1]:
             del self._slots[slot]
 
 

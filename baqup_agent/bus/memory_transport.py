@@ -60,8 +60,11 @@ class MemoryTransport:
         self._check()
         self._connected = True
 
-    def send(self, message: Wire) -> None:
+    def send(self, message: Wire) -> bool:
         """Take one message, unless it is stale or was taken before.
+
+        Returns:
+            Whether it counts; False if a newer one was taken before.
 
         Raises:
             BusUnavailable: `down` is set, or the bus was not connected.
@@ -71,9 +74,14 @@ class MemoryTransport:
         with self._lock:
             if not self._delivered.stale(message):
                 self._take(message)
+                return True
+        return bool(message["type"] == "event")
 
-    def append(self, events: Sequence[Wire], base_ms: int = 0) -> None:  # noqa: ARG002
+    def append(self, events: Sequence[Wire], base_ms: int = 0) -> int:  # noqa: ARG002
         """Take events one by one.
+
+        Returns:
+            How many: all of them.
 
         Raises:
             BusUnavailable: `down` is set, or the bus was not connected.
@@ -81,6 +89,17 @@ class MemoryTransport:
         """
         for event in events:
             self.send(event)
+        return len(events)
+
+    def newest(self, job_id: str) -> str:  # noqa: ARG002
+        """Return nothing: no other process writes here.
+
+        Raises:
+            BusUnavailable: `down` is set, or the bus was not connected.
+            BusRefused: `refusing` is set.
+        """
+        self._check_connected()
+        return ""
 
     def top_ms(self, job_id: str) -> int:  # noqa: ARG002
         """Return 0: no other process writes here.

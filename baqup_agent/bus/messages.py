@@ -10,7 +10,7 @@ import re
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any, ClassVar
 
@@ -20,7 +20,7 @@ from baqup_agent.bus.encoding import SAMPLE_PATHS_MAX
 from baqup_agent.bus.plain import plain_number, plain_text, plain_value
 from baqup_agent.bus.topology import topic
 from baqup_agent.clock import Clock, timestamp
-from baqup_agent.contract import AgentState, ExitCode, LogLevel, Role, RunStatus
+from baqup_agent.contract import MESSAGE_TTL_S, AgentState, ExitCode, LogLevel, Role, RunStatus
 from baqup_agent.errors import InternalError
 
 _CODE = re.compile(r"[A-Z][A-Z0-9_]*")
@@ -80,6 +80,13 @@ def _sample(paths: Sequence[str]) -> tuple[str, ...]:
     return tuple(plain_text(path) for path in paths[:SAMPLE_PATHS_MAX])
 
 
+#: Least difference between two stamps.
+_STEP = timedelta(microseconds=1)
+
+#: How far ahead of ours the clock of another process may have been.
+_AHEAD = timedelta(seconds=MESSAGE_TTL_S)
+
+
 @frozen
 class Stamp:
     """What every message says about itself.
@@ -87,7 +94,7 @@ class Stamp:
     Attributes:
         job_id: the job that the message is about.
         agent_id: the agent process that sent it.
-        moment: when it was made; never earlier than that of the stamp before.
+        moment: when it was made; later than that of the stamp before.
         seq: its number within the agent process, from 1.
     """
 
@@ -112,8 +119,9 @@ class Stamper:
     Args:
         job_id: goes into every stamp.
         agent_id: likewise.
-        clock: tells the time. Should it step back, stamps keep the latest time seen, because a
-            reader discards whatever is older than what it has.
+        clock: tells the time. Each stamp is later than the one before, by a microsecond if the
+            clock stands still or steps back, because a reader discards whatever is not newer than
+            what it has.
     """
 
     def __init__(self, job_id: str, agent_id: str, clock: Clock) -> None:
@@ -121,7 +129,7 @@ class Stamper:
         self.agent_id = agent_id
         self._clock = clock
         self._lock = threading.Lock()
-        self._latest = clock.now()
+        self._latest = clock.now() - _STEP
         self._seq = 0
 
     def next(self) -> Stamp:
@@ -132,9 +140,24 @@ class Stamper:
     def next_number(self) -> tuple[datetime, int]:
         """Return moment and number of the next stamp."""
         with self._lock:
-            self._latest = max(self._latest, self._clock.now())
+            self._latest = max(self._latest + _STEP, self._clock.now())
             self._seq += 1
             return self._latest, self._seq
+
+    def follow(self, moment: str) -> None:
+        """Stamp later than ``moment`` from here on, a timestamp that another process has written.
+
+        Its clock may have been ahead; what it said would hide what this one says. A time that is
+        further ahead than messages are kept is nobody's clock and is passed over.
+        """
+        try:
+            other = datetime.fromisoformat(moment)
+        except ValueError:
+            return
+        if other.tzinfo is None or other - self._clock.now() > _AHEAD:
+            return
+        with self._lock:
+            self._latest = max(self._latest, other.astimezone(UTC))
 
 
 @frozen

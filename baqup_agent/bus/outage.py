@@ -43,7 +43,7 @@ class Outage:
         if self._since_s is None:
             self._since_s = self._clock.monotonic()
             self._log.warn(
-                "the bus is out of reach; the job goes on and messages wait in memory",
+                "the bus is out of reach; the job goes on and messages wait",
                 bus=self._bus,
                 reason=str(error),
             )

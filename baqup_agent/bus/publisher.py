@@ -9,12 +9,12 @@ lives; a flush cuts a pause short.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 
 from baqup_agent.bus.backlog import Backlog, Batch
 from baqup_agent.bus.backoff import Backoff
 from baqup_agent.bus.latest import LatestMessages, Waiting
-from baqup_agent.bus.outage import BusUnavailable, Outage
+from baqup_agent.bus.outage import BusUnavailable, MessageRejected, Outage
 from baqup_agent.bus.outbox import Outbox
 from baqup_agent.bus.ticks import TICK_S, Ticks
 from baqup_agent.bus.topology import Wire
@@ -34,6 +34,10 @@ SEND_BOUND_S = 3.5
 SYNC_S = 0.5
 
 
+def _do_nothing(_transport: Transport) -> None:
+    """Look at nothing."""
+
+
 class Publisher:
     """Sends messages from its own thread.
 
@@ -43,6 +47,7 @@ class Publisher:
         log: told once when the bus goes, once when it is back.
         outbox: where events and statuses wait; any thread may append, and calls `wake` then.
         orphans: returns outboxes that dead processes of the same job left behind, oldest first.
+        on_connect: may look at the bus whenever it was reached; raises what a transport raises.
         clock: measures time.
     """
 
@@ -53,13 +58,15 @@ class Publisher:
         log: LogSink,
         *,
         outbox: Outbox,
-        orphans: Callable[[], Sequence[Outbox]] = list,
+        orphans: Callable[[], Iterable[Outbox]] = list,
+        on_connect: Callable[[Transport], None] = _do_nothing,
         clock: Clock | None = None,
     ) -> None:
         self._transport = transport
         self._backoff = backoff
         self._log = log
         self._outbox = outbox
+        self._on_connect = on_connect
         self._clock = clock or SystemClock()
         self._ticks = Ticks(log, self._clock)
         self._thread: threading.Thread | None = None
@@ -118,8 +125,13 @@ class Publisher:
         """Start the thread, which begins to connect; harmless when repeated."""
         with self._lock:
             if self._thread is None and not self._closing:
-                self._thread = threading.Thread(target=self._run, name="baqup-bus", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._run, name="baqup-bus", daemon=True)
+                try:
+                    thread.start()
+                except RuntimeError as error:  # no more threads; the next message tries again
+                    self._log.error("the bus cannot be served now", reason=describe(error))
+                else:
+                    self._thread = thread
 
     def put(self, message: Wire) -> None:
         """Queue a heartbeat or progress and return at once; after `close` it is given up."""
@@ -205,8 +217,12 @@ class Publisher:
     def _run(self) -> None:
         try:
             while not self._closing:
-                if self._connect():
-                    self._send_all()
+                try:
+                    if self._connect():
+                        self._send_all()
+                except Exception as error:  # noqa: BLE001  without this thread nothing is reported
+                    self._log.error("the bus met a bug; it goes on", reason=describe(error))
+                    self._fail(BusUnavailable(describe(error)))
         finally:
             self._backlog.close()
             self._transport.close()
@@ -214,6 +230,7 @@ class Publisher:
     def _connect(self) -> bool:
         try:
             self._transport.connect()
+            self._on_connect(self._transport)
         except (BusUnavailable, BusRefused) as error:
             self._fail(error)
             return False
@@ -228,10 +245,10 @@ class Publisher:
         return True
 
     def _renew_heartbeat(self) -> None:
-        with self._lock:
-            self._latest.drop_heartbeats(but_newest=not self._reconnected)
         for act in self._reconnected:
             act()
+        with self._lock:
+            self._latest.drop_heartbeats()
 
     def _send_all(self) -> None:
         """Send until the bus fails or the publisher is closed."""
@@ -286,43 +303,42 @@ class Publisher:
     def _send(self, work: Waiting | Batch) -> BusUnavailable | BusRefused | None:
         try:
             if isinstance(work, Batch):
-                self._sent += self._send_batch(work)
+                self._send_batch(work)
             else:
                 self._transport.send(work.message)
                 self._sent += 1
         except (BusUnavailable, BusRefused) as error:
             return error
         except Exception as error:  # noqa: BLE001  one bad message must not hold up the others
-            self._reject(work.message if isinstance(work, Waiting) else work.messages[0], error)
+            self._reject(work, error)
         return None
 
-    def _send_batch(self, batch: Batch) -> int:
-        """Send a batch; if the bus takes offence at it, message by message. Return how many."""
+    def _send_batch(self, batch: Batch) -> None:
+        """Send a batch; if the bus takes offence at it, message by message."""
         if len(batch.messages) == 1:
-            batch.send(self._transport)
-            return 1
+            counts = batch.send(self._transport)
+            if not counts and batch.outbox is self._outbox:
+                raise MessageRejected("the bus holds a newer status of this job")
+            self._sent += 1
+            return
         try:
             batch.send(self._transport)
         except (BusUnavailable, BusRefused):
             raise
         except Exception:  # noqa: BLE001  found out which message it is
-            return sum(self._send_single(single) for single in batch.single())
-        return len(batch.messages)
+            for single in batch.single():
+                failure = self._send(single)
+                if failure is not None:
+                    raise failure from None
+        else:
+            self._sent += len(batch.messages)
 
-    def _send_single(self, single: Batch) -> bool:
-        try:
-            single.send(self._transport)
-        except (BusUnavailable, BusRefused):
-            raise
-        except Exception as error:  # noqa: BLE001  one bad message must not hold up the others
-            self._reject(single.messages[0], error)
-            return False
-        return True
-
-    def _reject(self, message: Wire, error: Exception) -> None:
+    def _reject(self, work: Waiting | Batch, error: Exception) -> None:
+        message = work.message if isinstance(work, Waiting) else work.messages[0]
+        own = isinstance(work, Batch) and work.outbox is self._outbox
         with self._lock:
             self._rejected += 1
-            self._status_lost = self._status_lost or message["type"] == "status"
+            self._status_lost = self._status_lost or (own and message["type"] == "status")
         self._log.error(
             "the bus will not take a message; it is given up",
             kind=message["type"],
@@ -347,7 +363,7 @@ class Publisher:
             # In this order: who appends looks at `_asleep` afterwards.
             self._asleep = True
             idle = self._latest.head() is None and not self._outbox_holds
-            if idle and not self._closing and not self._nudged:
+            if (idle or self._backlog.troubled) and not self._closing and not self._nudged:
                 self._work.wait(TICK_S)
             self._asleep = False
 

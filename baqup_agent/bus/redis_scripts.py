@@ -39,11 +39,12 @@ return 1
 """
 )
 
-#: A stream gets its entries under ids that were decided when the events were made, so that a
-#: repeated write meets its own entries. An id below the stream's top without such an entry comes
-#: from a clock that was set back, or from a second process on the same job: it is appended at the
-#: top, unless the newest entries show (by agent and number) that this was done before. A batch is
-#: announced once, by its last event.
+#: A stream gets its entries under ids that were decided before, so that a repeated write meets
+#: its own entries. An id that is not above the stream's top and has no such entry comes from a
+#: clock that is behind, or from a second process on the same job. Unless the newest entries show
+#: (by agent and number) that the event is there after all, the script stops at it and says how
+#: many it took; the writer then decides ids above the top. A batch is announced once, by its last
+#: event.
 #:
 #: The entries travel as one JSON text, which a client packs and a server unpacks faster than two
 #: dozen arguments for each event.
@@ -54,39 +55,44 @@ APPEND_EVENTS = _script(
     """
 -- Redis before 7 allows no write after XADD in a script without this; later ones need it not.
 if redis.replicate_commands then redis.replicate_commands() end
-local function value(fields, name, from)
+local function identity(fields, from)
+  local agent, seq
   for i = from, #fields, 2 do
-    if fields[i] == name then return fields[i + 1] end
+    if fields[i] == 'agent_id' then agent = fields[i + 1] end
+    if fields[i] == 'seq' then seq = fields[i + 1] end
   end
+  return (agent or '') .. ' ' .. (seq or '')
 end
+local newest
 local function present(entry)
-  local id, agent, seq = entry[1], value(entry, 'agent_id', 2), value(entry, 'seq', 2)
-  if #redis.call('XRANGE', KEYS[1], id, id) > 0 then return true end
-  for _, there in ipairs(redis.call('XREVRANGE', KEYS[1], '+', id, 'COUNT', 1000)) do
-    local fields = there[2]
-    if value(fields, 'agent_id', 1) == agent and value(fields, 'seq', 1) == seq then
-      return true
+  local mine = identity(entry, 2)
+  local there = redis.call('XRANGE', KEYS[1], entry[1], entry[1])[1]
+  if there and identity(there[2], 1) == mine then return true end
+  if not newest then
+    newest = {}
+    for _, other in ipairs(redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1000)) do
+      newest[identity(other[2], 1)] = true
     end
   end
-  return false
+  return newest[mine]
 end
-local count = 0
+local taken, added = 0, 0
 for _, entry in ipairs(cjson.decode(ARGV[4])) do
-  local added = redis.pcall('XADD', KEYS[1], unpack(entry))
-  if type(added) ~= 'table' or not added.err then
-    count = count + 1
-  elseif not string.find(added.err, 'equal or smaller', 1, true) then
-    return added
+  local outcome = redis.pcall('XADD', KEYS[1], unpack(entry))
+  if type(outcome) ~= 'table' or not outcome.err then
+    added = added + 1
+  elseif not string.find(outcome.err, 'equal or smaller', 1, true) then
+    return outcome
   elseif not present(entry) then
-    redis.call('XADD', KEYS[1], '*', unpack(entry, 2))
-    count = count + 1
+    break
   end
+  taken = taken + 1
 end
-if count > 0 then
+if added > 0 then
   redis.call('PEXPIRE', KEYS[1], ARGV[1])
   redis.call('PUBLISH', ARGV[2], ARGV[3])
 end
-return count
+return taken
 """
 )
 

@@ -6,6 +6,7 @@ One Lua script writes one message, or one batch of events; see `baqup_agent.bus.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 from baqup_agent.bus.encoding import entry_json, to_fields, to_json
 from baqup_agent.bus.outage import BusUnavailable
@@ -52,8 +53,11 @@ class RedisTransport:
             self.close()
             raise self._translate(error, connecting=True) from error
 
-    def send(self, message: Wire) -> None:
+    def send(self, message: Wire) -> bool:
         """Write one message by one script.
+
+        Returns:
+            Whether it counts; False if the server holds a newer one.
 
         Raises:
             BusUnavailable: the server did not confirm the write.
@@ -61,22 +65,27 @@ class RedisTransport:
             MessageRejected: the server will never take this message.
         """
         if message["type"] == "event":
-            self.append([message])
-            return
+            return self._append_above([message])
         place = PLACES[message["type"]]
         fields = [text for pair in to_fields(message).items() for text in pair]
-        self._run(
-            WRITE_HASH,
-            key(self._prefix, message["type"], message[place.owner]),
-            message["timestamp"],
-            place.ttl_s * 1000,
-            self._channel,
-            to_json(message),
-            *fields,
+        return (
+            self._run(
+                WRITE_HASH,
+                key(self._prefix, message["type"], message[place.owner]),
+                message["timestamp"],
+                place.ttl_s * 1000,
+                self._channel,
+                to_json(message),
+                *fields,
+            )
+            == 1
         )
 
-    def append(self, events: Sequence[Wire], base_ms: int = 0) -> None:
+    def append(self, events: Sequence[Wire], base_ms: int = 0) -> int:
         """Write events of one job by one script.
+
+        Returns:
+            How many are there, from the first on.
 
         Raises:
             BusUnavailable: the server did not confirm the write.
@@ -85,7 +94,7 @@ class RedisTransport:
         """
         entries = ",".join([entry_json(entry_id(event, base_ms), event) for event in events])
         place, last = PLACES["event"], events[-1]
-        self._run(
+        taken = self._run(
             APPEND_EVENTS,
             key(self._prefix, "event", last[place.owner]),
             place.ttl_s * 1000,
@@ -93,6 +102,7 @@ class RedisTransport:
             to_json(last),
             f"[{entries}]",
         )
+        return cast("int", taken)
 
     def top_ms(self, job_id: str) -> int:
         """Ask for the newest entry of the job's stream.
@@ -105,11 +115,38 @@ class RedisTransport:
         text = newest.decode() if isinstance(newest, bytes) else str(newest)
         return int(text.partition("-")[0] or 0)
 
+    def newest(self, job_id: str) -> str:
+        """Ask for the newest status and progress of the job.
+
+        Raises:
+            BusUnavailable: the server did not answer.
+            BusRefused: the credentials do not allow it.
+        """
+        found = [
+            self._timestamp(key(self._prefix, kind, job_id)) for kind in ("status", "progress")
+        ]
+        return max(found)
+
     def close(self) -> None:
         """Close the connection."""
         client, self._client = self._client, None
         if client is not None:
             client.close()
+
+    def _append_above(self, events: Sequence[Wire]) -> bool:
+        """Append what no process will ever repeat with other ids."""
+        if not self.append(events):
+            self.append(events, self.top_ms(events[0]["job_id"]) + 1)
+        return True
+
+    def _timestamp(self, where: str) -> str:
+        if self._client is None:
+            raise BusUnavailable(f"{self.display}: not connected")
+        try:
+            stored = self._client.execute_command("HGET", where, "timestamp")
+        except Exception as error:
+            raise self._translate(error, connecting=False) from error
+        return stored.decode("utf-8", "replace") if isinstance(stored, bytes) else ""
 
     def _run(self, script: Script, where: str, *arguments: object) -> object:
         if self._client is None:

@@ -18,12 +18,22 @@ class Supersession:
             return bool(message["seq"] <= self._numbers.get(_producer(message), 0))
         return bool(message["timestamp"] < self._latest.get(topic(message), ""))
 
+    @property
+    def latest(self) -> str:
+        """The newest timestamp of a status or progress; empty for none."""
+        known = [
+            moment for where, moment in self._latest.items() if not where.startswith("heartbeat")
+        ]
+        return max(known, default="")
+
     def note(self, message: Wire) -> None:
         """Remember that ``message`` was delivered."""
         if PLACES[message["type"]].structure == "stream":
-            self._numbers[_producer(message)] = message["seq"]
+            producer = _producer(message)
+            self._numbers[producer] = max(message["seq"], self._numbers.get(producer, 0))
         else:
-            self._latest[topic(message)] = message["timestamp"]
+            where = topic(message)
+            self._latest[where] = max(message["timestamp"], self._latest.get(where, ""))
 
 
 def _producer(message: Wire) -> tuple[str, str]:

@@ -29,8 +29,11 @@ class Transport(Protocol):
             BusRefused: it never will be reached with this configuration.
         """
 
-    def send(self, message: Wire) -> None:
+    def send(self, message: Wire) -> bool:
         """Deliver one message; it has arrived once this returns.
+
+        Returns:
+            Whether it counts; False if the bus holds a newer one in its place.
 
         Raises:
             BusUnavailable: it may be sent again later.
@@ -38,14 +41,18 @@ class Transport(Protocol):
             MessageRejected: the bus will never take this message.
         """
 
-    def append(self, events: Sequence[Wire], base_ms: int = 0) -> None:
-        """Deliver events of one job in their order; all have arrived once this returns.
+    def append(self, events: Sequence[Wire], base_ms: int = 0) -> int:
+        """Deliver events of one job in their order.
 
         After a failure any number of the first of them may have arrived.
 
         Args:
             events: at least one.
             base_ms: lowest time of their ids, milliseconds since 1970; see `top_ms`.
+
+        Returns:
+            How many have arrived, from the first on. The others lie below what the job's stream
+            holds, and need ids above `top_ms`.
 
         Raises:
             BusUnavailable: they may be sent again later.
@@ -58,6 +65,15 @@ class Transport(Protocol):
 
         Events whose ids lie above it are recognised when they are sent again, whatever an earlier
         process with another clock has written.
+
+        Raises:
+            BusUnavailable: the bus did not tell.
+            BusRefused: the credentials do not allow to ask.
+        """
+        ...
+
+    def newest(self, job_id: str) -> str:
+        """Return the timestamp of the newest status or progress of a job; empty for none.
 
         Raises:
             BusUnavailable: the bus did not tell.

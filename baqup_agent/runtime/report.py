@@ -43,6 +43,7 @@ def _report(
         run.events.flush()
     if run.progress is not None:
         run.progress.flush()
+    run.bus.tell_dropped()
     run.bus.status(**members)
     if run.bus.flush(wait_s):
         return True

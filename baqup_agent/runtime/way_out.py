@@ -29,8 +29,6 @@ _INTERPRETER_GRACE_S = 5.0
 def close(run: RunContext) -> None:
     """Let go of everything, and say in the last log line how the run ended."""
     run.leaving.acquire()  # for good: only one thread leaves
-    if run.watchdog is not None:
-        run.watchdog.stop()
     if run.heartbeat is not None:
         run.heartbeat.stop()
     if run.bus is not None:
@@ -38,6 +36,8 @@ def close(run: RunContext) -> None:
         run.bus.close()
     if run.staging is not None:
         run.staging.close()
+    if run.watchdog is not None:  # not before: closing may hang on a disk
+        run.watchdog.stop()
     _end_children(run)
     _close_tracing(run)
     say_goodbye(run)
@@ -79,7 +79,7 @@ def leave_now(run: RunContext, error: BaqupError) -> NoReturn:
     The status is reported as far as possible; the manifest decides what it says.
     """
     if not run.leaving.acquire(blocking=False):
-        threading.Event().wait()  # the driver is leaving after all
+        os._exit(run.exit_code)  # the driver has said everything, and hangs on its way out
     if run.error is None:
         run.error = error
     with contextlib.suppress(Exception):

@@ -140,3 +140,21 @@ def test_a_write_that_comes_in_pieces_is_completed(
 
     (line,) = (tmp_path / f"{JOB}.jsonl").read_text().splitlines()
     assert json.loads(line) == event(stamp(1)).to_wire()
+
+
+def test_what_a_dead_process_wrote_is_not_written_again(tmp_path: Path) -> None:
+    """Its successor finds the same events in the outbox, and knows those that are in the file."""
+    sent = [event(stamp(seq)).to_wire() for seq in range(1, 6)]
+    before = FileTransport(FileUrl(tmp_path), JOB)
+    before.connect()
+    before.append(sent[:3])
+    before.close()
+    with (tmp_path / f"{JOB}.jsonl").open("a") as file:
+        file.write("no message\n[]\n")
+    after = FileTransport(FileUrl(tmp_path), JOB)
+    after.connect()
+    after.append(sent)
+    after.close()
+
+    lines = (tmp_path / f"{JOB}.jsonl").read_text().splitlines()
+    assert [json.loads(line)["seq"] for line in lines if "seq" in line] == [1, 2, 3, 4, 5]

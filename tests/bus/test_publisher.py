@@ -56,10 +56,10 @@ class StuckTransport(MemoryTransport):
         self.entered = threading.Event()
         self.let_go = threading.Event()
 
-    def send(self, message: Wire) -> None:
+    def send(self, message: Wire) -> bool:
         self.entered.set()
         self.let_go.wait(30)
-        super().send(message)
+        return super().send(message)
 
 
 class TestUndisturbed:
@@ -266,10 +266,10 @@ class TestOutage:
         pauses: list[float] = []
 
         class FullTransport(MemoryTransport):
-            def send(self, message: Wire) -> None:
+            def send(self, message: Wire) -> bool:
                 self.down = True
                 try:
-                    super().send(message)
+                    return super().send(message)
                 finally:
                     self.down = False
 
@@ -385,10 +385,10 @@ class TestRefusal:
         """It is given up, counted and logged."""
 
         class PickyTransport(MemoryTransport):
-            def send(self, message: Wire) -> None:
+            def send(self, message: Wire) -> bool:
                 if message["seq"] == 2:
                     raise MessageRejected("not this one")
-                super().send(message)
+                return super().send(message)
 
         transport = PickyTransport()
         publisher = start(transport)
@@ -404,10 +404,10 @@ class TestRefusal:
         """A flush denies it for good, so that the run ends as unreported."""
 
         class NoStatusTransport(MemoryTransport):
-            def send(self, message: Wire) -> None:
+            def send(self, message: Wire) -> bool:
                 if message["type"] == "status":
                     raise ValueError("some bug")
-                super().send(message)
+                return super().send(message)
 
         publisher = start(NoStatusTransport())
         publisher.publish(status(stamp(1)))

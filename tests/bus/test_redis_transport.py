@@ -200,6 +200,44 @@ class TestBatches:
         ids = [entry for entry, _ in admin.xrange(key(PREFIX, "event", JOB))]
         assert ids[1:] == [f"{base_ms}-1", f"{base_ms}-2"]
 
+    def test_events_of_two_agents_with_the_same_time_and_number_are_both_kept(
+        self, transport: RedisTransport, admin: Redis
+    ) -> None:
+        """An id tells nothing of the agent, so the entry under it is looked at."""
+        for agent in ("agent-a", "agent-b"):
+            for _ in range(2):
+                transport.send(event(stamp(1, agent=agent)).to_wire())
+
+        entries = admin.xrange(key(PREFIX, "event", JOB))
+        assert [fields["agent_id"] for _, fields in entries] == ["agent-a", "agent-b"]
+
+    def test_what_lies_below_the_top_is_left_to_the_writer(
+        self, transport: RedisTransport, admin: Redis
+    ) -> None:
+        """The script says how many it took, and looks through the stream once at most."""
+        mine = [event(stamp(seq, at_s=1)).to_wire() for seq in range(1, 501)]
+        others = [
+            event(stamp(seq, at_s=60, agent="agent-b")).to_wire() for seq in range(1, 1001)
+        ]
+        assert transport.append(mine[:3]) == 3
+        assert transport.append(others) == 1000
+        begun_s = time.monotonic()
+
+        assert transport.append(mine) == 3
+        assert time.monotonic() - begun_s < 0.3
+
+    def test_the_newest_report_on_a_job_is_told(
+        self, transport: RedisTransport, admin: Redis
+    ) -> None:
+        """That of the status or of the progress, whichever is later; nothing where there is none."""
+        assert transport.newest(JOB) == ""
+        transport.send(status(stamp(1, at_s=5)).to_wire())
+        transport.send(progress(stamp(2, at_s=9)).to_wire())
+
+        assert transport.newest(JOB) == progress(stamp(2, at_s=9)).to_wire()["timestamp"]
+        assert transport.send(progress(stamp(3, at_s=8)).to_wire()) is False
+        assert transport.send(progress(stamp(4, at_s=9)).to_wire()) is True
+
     def test_a_stream_without_entries_has_no_top(self, transport: RedisTransport) -> None:
         """Nothing has to be lifted above nothing."""
         assert transport.top_ms(JOB) == 0

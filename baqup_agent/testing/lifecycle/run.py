@@ -68,6 +68,9 @@ class StatusBus:
         self._waiting.append(members)
         return _Written({"type": "status", **members})
 
+    def tell_dropped(self) -> None:
+        """Do nothing: there are no events here."""
+
     def flush(self, _wait_s: float) -> bool:
         """Deliver what waits; return whether nothing does any more."""
         if not self.down:

@@ -37,10 +37,10 @@ class Outage:
         self._clock = clock
         self._since_s: float | None = None
 
-    def failed(self, error: Exception) -> None:
-        """Note a failure; the first one of an outage is told."""
+    def failed(self, error: Exception, *, told: bool = False) -> None:
+        """Note a failure; the first one of an outage is told, unless it is ``told`` elsewhere."""
         self.failures += 1
-        if self._since_s is None:
+        if self._since_s is None and not told:
             self._since_s = self._clock.monotonic()
             self._log.warn(
                 "the bus is out of reach; the job goes on and messages wait",

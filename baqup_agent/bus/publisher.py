@@ -350,12 +350,15 @@ class Publisher:
         """Note a failure, tell of it if it is the first, and pause."""
         self._backlog.rewind()
         with self._lock:
+            refused_at_first = False
             if not self._attempted and isinstance(error, BusRefused):
                 self._refused = error
+                refused_at_first = True
             self._attempted = True
             self._connected = False
             self._done.notify_all()
-        self._outage.failed(error)
+        # Whoever waits for the first connection tells of a refusal, as an error.
+        self._outage.failed(error, told=refused_at_first)
         self._pause(self._backoff.pause_s(self._outage.failures))
 
     def _sleep(self) -> None:

@@ -40,6 +40,7 @@ class Transport(Protocol):
             BusRefused: the credentials do not allow it.
             MessageRejected: the bus will never take this message.
         """
+        ...
 
     def append(self, events: Sequence[Wire], base_ms: int = 0) -> int:
         """Deliver events of one job in their order.
@@ -59,6 +60,7 @@ class Transport(Protocol):
             BusRefused: the credentials do not allow it.
             MessageRejected: the bus will never take one of them.
         """
+        ...
 
     def top_ms(self, job_id: str) -> int:
         """Return the time of the newest event id of a job, milliseconds since 1970; 0 for none.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -27,6 +27,10 @@ Examples:
 The environment is checked against the agent's schema. Values of secrets, and URLs that carry a
 password, are never printed: the Job takes them from a Secret. Without --name each 'kubectl create'
 makes a new Job, and its UID is the job's id for all of its attempts.
+
+YAML needs the extra: pip install "baqup-agent[yaml]". Its comments tell what the Job needs:
+the image in a registry, claims, a Secret, and a bus; without BAQUP_BUS_URL it is
+redis://redis:6379/0. A bus of files (file://) must lie in a volume, for instance in /staging.
 
 Exit code: 0, or 64 if something is missing or wrong.
 """
@@ -50,7 +54,12 @@ Exit code: 0, or 64 if something is missing or wrong.
     metavar="VOLUME=NAME",
     help="The claim for staging, source or target; by default baqup-VOLUME.",
 )
-@click.option("--format", "form", type=click.Choice(["yaml", "json"]), default="yaml")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["yaml", "json"]),
+    help="By default yaml, or json where the extra yaml is not installed; kubectl takes both.",
+)
 def kubernetes_command(  # noqa: PLR0913  one argument for each option
     *,
     agent: str,
@@ -62,7 +71,7 @@ def kubernetes_command(  # noqa: PLR0913  one argument for each option
     name: str | None,
     secret: str | None,
     claims: tuple[str, ...],
-    form: str,
+    form: str | None,
 ) -> int:
     """Print the Kubernetes Job that runs AGENT in a role.
 
@@ -71,7 +80,6 @@ def kubernetes_command(  # noqa: PLR0913  one argument for each option
     from baqup_agent.packaging.description import describe
     from baqup_agent.packaging.kubernetes import JobManifest, job_manifest, notes, tag_of
     from baqup_agent.packaging.placement import Placement
-    from baqup_agent.packaging.yaml_text import to_yaml
 
     from_file = read_env_file(env_file) if env_file else {}
     values = {**from_file, **dict(parse_pair(pair) for pair in pairs)}
@@ -79,18 +87,28 @@ def kubernetes_command(  # noqa: PLR0913  one argument for each option
     placement = Placement(
         description,
         _role(description, role),
-        image or f"{description.name}:{tag_of(description.version)}",
+        f"{description.name}:{tag_of(description.version)}" if image is None else image,
         values,
     )
     order = JobManifest(placement, namespace, name, secret, dict(map(_claim, claims)))
-    manifest = job_manifest(order)
     for oddity in placement.environment.oddities:
         click.echo(f"baqup-agent kubernetes: note: {oddity}", err=True)
-    if form == "json":
-        click.echo(json.dumps(manifest, indent=2))
-    else:
-        click.echo(to_yaml(manifest, notes(order)), nl=False)
+    click.echo(_written(job_manifest(order), notes(order), form))
     return ExitCode.SUCCESS
+
+
+def _written(manifest: dict[str, Any], comments: list[str], form: str | None) -> str:
+    """The manifest as text: as it was asked for, or else as it can be."""
+    from baqup_agent.packaging.yaml_text import YamlMissing, to_yaml
+
+    if form != "json":
+        try:
+            return to_yaml(manifest, comments).removesuffix("\n")
+        except YamlMissing as missing:
+            if form == "yaml":
+                raise
+            click.echo(f"baqup-agent kubernetes: JSON instead of YAML: {missing}", err=True)
+    return json.dumps(manifest, indent=2)
 
 
 def _role(description: Description, word: str | None) -> str:

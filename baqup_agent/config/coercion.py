@@ -26,7 +26,7 @@ def coerce(text: str, schema: Mapping[str, Any]) -> Any:
     Raises:
         Uncoercible: it is not one; the message says what is expected and never the text.
     """
-    types = _types(schema)
+    types = types_of(schema)
     for name in sorted(types, key=_ORDER.index)[:-1]:
         try:
             return _COERCIONS[name](text)
@@ -35,7 +35,8 @@ def coerce(text: str, schema: Mapping[str, Any]) -> Any:
     return _COERCIONS[max(types, key=_ORDER.index)](text)
 
 
-def _types(schema: Mapping[str, Any]) -> list[str]:
+def types_of(schema: Mapping[str, Any]) -> list[str]:
+    """Return the types that a schema allows; its samples tell where it names none."""
     given = schema.get("type")
     names = [given] if isinstance(given, str) else given
     if names is None:

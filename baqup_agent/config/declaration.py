@@ -26,6 +26,19 @@ from baqup_agent.config.variables import (
 _NAME = rf"(?:{'|'.join(PREFIXES)})[A-Z0-9_]+"
 
 
+#: Of a secret with a default, which every description of the agent would show.
+OPEN_SECRET = "a secret has no default, everybody could read it; leave it out, or give None"  # noqa: S105
+
+
+_SECTIONS = ", ".join(
+    prefix.split("_")[1].lower() for prefix in PREFIXES if prefix != SECRET_PREFIX
+)
+_BAD_NAME = (
+    f"a variable's name begins with one of {', '.join(PREFIXES)}, in capitals; put the field into "
+    f"a section named one of {_SECTIONS}, or give it such a name by name="
+)
+
+
 class DeclarationError(TypeError):
     """An author's declaration contradicts itself or the contract."""
 
@@ -61,16 +74,17 @@ def declare(
         DeclarationError: it contradicts itself or the contract.
     """
     contract = {variable.name: variable for variable in VARIABLES}
-    variables, names = dict(contract), set[str]()
+    variables, names = dict(contract), dict[str, None]()  # in the author's order
     for variable in own:
         if variable.name in names:
             raise DeclarationError(f"{variable.name} is declared twice; declare it once")
-        names.add(variable.name)
+        names[variable.name] = None
         variables[variable.name] = _narrowed(contract.get(variable.name), variable)
     for role, needed in (requires or {}).items():
         for name in needed:
             known = variables.get(name) or _undeclared(name, variables)
             variables[name] = _needed_by(known, role, roles)
+    variables = _never_empty(variables)
     declaration = Declaration(variables, tuple(roles), frozenset(names))
     for name in names:
         _prove(variables[name], declaration)
@@ -102,6 +116,20 @@ def _narrowed(theirs: Variable | None, ours: Variable) -> Variable:
     if theirs.required and not ours.required:
         raise DeclarationError(f"{ours.name} is required by the contract; give it no default")
     return ours._replace(supported=ours.supported or theirs.supported, sdk=theirs.sdk)
+
+
+def _never_empty(variables: Mapping[str, Variable]) -> dict[str, Variable]:
+    """Texts that something asks for are not empty, unless their author says so by a length."""
+    needed = {name for variable in variables.values() for name in variable.needs}
+    return {
+        name: variable._replace(min_length=1)
+        if variable.kind is Kind.STRING
+        and variable.min_length is None
+        and variable.default is None
+        and (_is_conditional(variable) or name in needed)
+        else variable
+        for name, variable in variables.items()
+    }
 
 
 def _may_become(theirs: Variable, ours: Variable) -> bool:
@@ -137,11 +165,15 @@ def _prove(variable: Variable, declaration: Declaration) -> None:
     for wrong, message in (
         (
             not re.fullmatch(_NAME, name),
-            f"a variable's name begins with one of {', '.join(PREFIXES)}, in capitals",
+            _BAD_NAME,
         ),
         (
             name.startswith(SECRET_PREFIX) != (variable.kind is Kind.SECRET),
             f"secrets, and secrets alone, are named {SECRET_PREFIX}…",
+        ),
+        (
+            variable.kind is Kind.SECRET and variable.default is not None,
+            OPEN_SECRET,
         ),
         (
             variable.kind is Kind.ENUM and not variable.choices,
@@ -174,6 +206,16 @@ def _prove_rules(variable: Variable) -> None:
             raise DeclarationError(
                 f"{variable.name}: its pattern is no regular expression: {error}"
             ) from None
+    for what, least, most in (
+        ("", variable.minimum, variable.maximum),
+        ("length ", variable.min_length, variable.max_length),
+        ("number of items ", variable.min_items, variable.max_items),
+    ):
+        if least is not None and most is not None and least > most:
+            raise DeclarationError(
+                f"{variable.name}: its least {what or 'value '}{least} is above its greatest, "
+                f"{most}; no value would do, correct one of them"
+            )
     default = default_of(variable)
     if default is not None and (broken := broken_rule(variable, default)) is not None:
         raise DeclarationError(

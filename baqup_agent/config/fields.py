@@ -26,6 +26,7 @@ Without a default a field is required. ``default=None`` makes it optional; so do
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 from enum import Enum
@@ -34,7 +35,7 @@ from typing import Any, Literal, NamedTuple, TypedDict, TypeVar, Unpack
 
 from attrs import field
 
-from baqup_agent.config.declaration import DeclarationError
+from baqup_agent.config.declaration import OPEN_SECRET, DeclarationError
 from baqup_agent.config.forms import SIZE
 from baqup_agent.config.units import duration as duration_of
 from baqup_agent.config.units import duration_text, size_bytes
@@ -47,6 +48,8 @@ METADATA = "baqup_agent.config"
 
 #: In place of a default: the variable is required.
 REQUIRED: Any = ...
+
+_SCHEME = r"[A-Za-z][A-Za-z0-9+.-]*"
 
 
 class Rules(TypedDict, total=False):
@@ -244,15 +247,23 @@ def uri(
     schemes: Sequence[str] = (),
     **rules: Unpack[Rules],
 ) -> Any:
-    """A URL; ``schemes`` are the ones it may have. Its value is never shown."""
-    pattern = rf"(?:{'|'.join(schemes)}):[^\s]+" if schemes else None
-    return _made(Variable("", Kind.URI, description, pattern=pattern), default, rules, types=(str,))
+    """A URL; ``schemes`` are the ones it may have, as in ``("https",)``. Its value is not shown."""
+    allowed = _words(schemes)
+    for scheme in allowed:
+        if not re.fullmatch(_SCHEME, scheme):
+            raise DeclarationError(f"{scheme!r} is no scheme of URLs; write it as 'https'")
+    bodies = "|".join(re.sub(r"([+.])", r"\\\1", scheme) for scheme in allowed)
+    pattern = rf"(?:{bodies}):[^\s]+" if allowed else None
+    variable = Variable("", Kind.URI, description, pattern=pattern, schemes=allowed)
+    return _made(variable, default, rules, types=(str,))
 
 
 def secret(description: str, *, default: None = REQUIRED, **rules: Unpack[Rules]) -> Any:
     """A secret; its variable is ``BAQUP_SECRET_`` and the field's name, wherever it stands."""
     from baqup_agent.security.secret import Secret
 
+    if default is not None and default is not REQUIRED:
+        raise DeclarationError(OPEN_SECRET)
     return _made(Variable("", Kind.SECRET, description), default, rules, types=(Secret,))
 
 

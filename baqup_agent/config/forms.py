@@ -41,7 +41,7 @@ FORMS: Mapping[Kind, Mapping[str, Any]] = {
     Kind.SIZE: {"type": "string", "format": "size"},
     Kind.DURATION: {"type": "string", "format": "duration"},
     Kind.UUID: {"type": "string", "format": "uuid"},
-    Kind.SECRET: {"type": "string", "writeOnly": True},
+    Kind.SECRET: {"type": "string", "writeOnly": True, "minLength": 1},
 }
 
 _BEGIN, _END = "^(?:", r")$(?!\n)"

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import os.path
 from collections.abc import Collection, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from baqup_agent.config.blank import without_blanks
 from baqup_agent.config.checking import Broken, broken_rule
 from baqup_agent.config.coercion import Uncoercible, coerce
 from baqup_agent.config.declaration import Declaration, default_of
@@ -32,19 +34,20 @@ def read_environment(
         environ: the variables by name.
         role: what the agent shall do; None checks what every role needs.
     """
+    given = without_blanks(environ, partial(_form_of, declaration))
     values: dict[str, Any] = {}
     findings: list[Finding] = []
     for name, variable in declaration.variables.items():
-        if name not in environ:
+        if name not in given:
             if (default := default_of(variable)) is not None:
                 values[name] = default
             continue
-        found = _value(variable, environ)
+        found = _value(variable, given)
         if isinstance(found, Finding):
             findings.append(found)
         else:
             values[name] = found[0]
-    findings += _missing(declaration, values, environ, role)
+    findings += _missing(declaration, values, environ, given, role)
     findings += _dead_ends(declaration, values)
     bad = {finding.variable for finding in findings}
     typed = {
@@ -53,20 +56,32 @@ def read_environment(
         if name not in bad
     }
     return Loaded(
-        {**typed, **handed_on(declaration.variables, environ)},
+        {**typed, **handed_on(declaration.variables, given)},
         in_order(findings),
-        tuple(unknown_names(declaration.variables, environ)),
+        tuple(unknown_names(declaration.variables, given)),
     )
 
 
 def handed_on(declared: Mapping[str, Any], environ: Mapping[str, str]) -> dict[str, Any]:
     """Return what nothing declares and an agent may read all the same: texts and secrets."""
     undeclared = {name: text for name, text in environ.items() if name not in declared}
-    return {
-        name: Secret(text) if name.startswith(SECRET_PREFIX) else text
+    secrets = {
+        name: Secret(text)
         for name, text in undeclared.items()
-        if name.startswith((SECRET_PREFIX, *OPEN_PREFIXES))
+        if name.startswith(SECRET_PREFIX) and text  # an empty one is none
     }
+    return secrets | {
+        name: text for name, text in undeclared.items() if name.startswith(OPEN_PREFIXES)
+    }
+
+
+def _form_of(declaration: Declaration, name: str) -> Mapping[str, Any] | None:
+    variable = declaration.variables.get(name)
+    if variable is None:
+        return None
+    from baqup_agent.config.schema import property_of  # only an empty text needs it
+
+    return property_of(variable)
 
 
 def _value(variable: Variable, environ: Mapping[str, str]) -> tuple[Any] | Finding:
@@ -76,16 +91,16 @@ def _value(variable: Variable, environ: Mapping[str, str]) -> tuple[Any] | Findi
     except Uncoercible as error:
         return Finding((variable.name,), "type", f"{_shown(variable, environ)}: {error}")
     broken = broken_rule(variable, value)
-    return (value,) if broken is None else _finding(variable, environ, broken)
+    return (value,) if broken is None else _finding(variable, environ, broken, value)
 
 
-def _finding(variable: Variable, environ: Mapping[str, str], broken: Broken) -> Finding:
+def _finding(variable: Variable, environ: Mapping[str, str], broken: Broken, value: Any) -> Finding:
     from baqup_agent.config.schema import property_of  # its words, where they are needed
 
     form = property_of(variable)
     if broken.item is not None:
-        form = form["items"]
-    rule = expected(broken.keyword, form)
+        form, value = form["items"], value[broken.item]
+    rule = expected(broken.keyword, form, value)
     if broken.item is None:
         return Finding((variable.name,), broken.keyword, f"{_shown(variable, environ)}: {rule}")
     message = f"{_shown(variable, environ)}: item {broken.item + 1} {_of_item(rule)}"
@@ -109,9 +124,10 @@ def _missing(
     declaration: Declaration,
     values: Mapping[str, Any],
     environ: Mapping[str, str],
+    given: Mapping[str, str],
     role: str | None,
 ) -> Iterator[Finding]:
-    present = values.keys() | environ.keys()
+    present = values.keys() | given.keys()
     for variable in declaration.variables.values():
         if variable.name not in present:
             asked = _asked_for(variable, declaration, values, present, role)
@@ -156,8 +172,11 @@ def _unset(
         for name in environ
         if name.upper().startswith("BAQUP_") and name not in declaration.variables
     ]
+    from baqup_agent.config.schema import property_of  # its words, where they are needed
+
     meant = nearest(variable.name, strays)
-    return missing(variable.name, variable.description, why, meant)
+    blank = variable.name in environ
+    return missing(variable.name, property_of(variable), why, meant, blank=blank)
 
 
 def _dead_ends(declaration: Declaration, values: Mapping[str, Any]) -> Iterator[Finding]:
@@ -165,9 +184,16 @@ def _dead_ends(declaration: Declaration, values: Mapping[str, Any]) -> Iterator[
     for name, value in values.items():
         wanted = declaration.variables[name].exists
         if wanted is not None and not _EXISTS[wanted](value):
-            kind = "file or directory" if wanted == "any" else wanted
-            message = f"{name}={shortened(value)}: there is no such {kind}; make it or name another"
+            message = f"{name}={shortened(value)}: {_dead_end(wanted, value)}"
             yield Finding((name,), "exists", message)
+
+
+def _dead_end(wanted: str, value: str) -> str:
+    if _EXISTS["any"](value):
+        found = [f"a {kind}" for kind in ("file", "directory") if _EXISTS[kind](value)]
+        return f"it is {found[0] if found else 'something else'}, not a {wanted}; name a {wanted}"
+    kind = "file or directory" if wanted == "any" else wanted
+    return f"there is no such {kind}; make it or name another"
 
 
 _EXISTS = {"any": os.path.exists, "file": os.path.isfile, "directory": os.path.isdir}

@@ -10,6 +10,7 @@ import attrs
 
 from baqup_agent.config.declaration import DeclarationError
 from baqup_agent.config.fields import METADATA, Entry, Section
+from baqup_agent.config.schema import property_of
 from baqup_agent.config.variables import SECRET_PREFIX, Kind, Variable
 from baqup_agent.config.wording import missing
 from baqup_agent.errors import ConfigError
@@ -37,10 +38,10 @@ def variables_of(record: type, prefix: str = PREFIX) -> Iterator[Variable]:
             variable = _bound(record, attribute.name, told, prefix)
             _check_type(record, attribute.name, told, hints)
             yield variable
-        elif attribute.init and attribute.default is attrs.NOTHING:
+        elif attribute.init:
             raise DeclarationError(
-                f"{record.__name__}.{attribute.name} is neither a variable nor has it a default; "
-                "make it by a maker of baqup_agent.config"
+                f"{record.__name__}.{attribute.name} is no variable, so nothing can set it; make "
+                "it by a maker such as config.text(…), or keep it out with field(init=False)"
             )
 
 
@@ -104,7 +105,7 @@ def _converted(name: str, told: Entry, values: Mapping[str, Any]) -> Any:
     if name in values:
         return told.convert(values[name])
     if told.variable.required:
-        raise ConfigError(missing(name, told.variable.description))
+        raise ConfigError(missing(name, property_of(told.variable)))
     return None
 
 

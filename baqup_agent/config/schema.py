@@ -15,6 +15,9 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 #: command. Without it, what only some roles need is not asked for.
 ROLE = "role"
 
+#: The member in which the property of a URL names the schemes that it may have.
+SCHEMES = "x-schemes"
+
 
 def schema_of(declaration: Declaration, title: str = "") -> dict[str, Any]:
     """Return the schema of an agent's environment.
@@ -65,6 +68,8 @@ def property_of(variable: Variable) -> dict[str, Any]:
         form.update(_set(minItems=variable.min_items, maxItems=variable.max_items))
     if variable.exists:
         form["x-exists"] = variable.exists
+    if variable.schemes:
+        form[SCHEMES] = list(variable.schemes)
     return form
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +18,11 @@ from jsonschema.exceptions import ValidationError
 from referencing import Registry
 from referencing.exceptions import Unresolvable
 
+from baqup_agent.config.blank import without_blanks
 from baqup_agent.config.coercion import Uncoercible, coerce
 from baqup_agent.config.findings import Finding, Loaded, in_order
 from baqup_agent.config.reading import handed_on
-from baqup_agent.config.schema import ROLE
+from baqup_agent.config.schema import ROLE, SCHEMES
 from baqup_agent.config.unknown import nearest, unknown_names
 from baqup_agent.config.variables import SECRET_PREFIX
 from baqup_agent.config.wording import expected, missing, shown
@@ -29,6 +30,9 @@ from baqup_agent.errors import ConfigError
 from baqup_agent.security.secret import Secret
 
 _Form = Mapping[str, Any]
+
+#: What a form says of a variable, whichever of its rules is broken.
+_OF_THE_WHOLE = frozenset({"format", "writeOnly", SCHEMES})
 
 #: How deep forms are looked for behind references and conditions.
 _DEPTH_MAX = 16
@@ -46,31 +50,32 @@ def load(schema: _Form, environ: Mapping[str, str], role: str | None = None) -> 
         ConfigError: the schema cannot be used, for example because a reference leads nowhere.
     """
     forms = {name: form for name, form in forms_of(schema).items() if name != ROLE}
+    given = without_blanks(environ, forms.get)
     values: dict[str, Any] = {}
     findings: list[Finding] = []
     for name, form in forms.items():
-        if name not in environ:
+        if name not in given:
             if "default" in form:
                 values[name] = form["default"]
             continue
         try:
-            values[name] = coerce(environ[name], form)
+            values[name] = coerce(given[name], form)
         except Uncoercible as error:
-            line = f"{shown(name, environ[name], form)}: {error}"
+            line = f"{shown(name, given[name], form)}: {error}"
             findings.append(Finding((name,), "type", line))
-    judged = {**_secret_texts(environ), **values, **({} if role is None else {ROLE: role})}
+    judged = {**_secret_texts(given), **values, **({} if role is None else {ROLE: role})}
     uncoercible = {finding.variable for finding in findings}
-    findings += _findings(schema, forms, judged, environ, uncoercible)
+    findings += _findings(schema, forms, judged, given, uncoercible, environ.keys() - given.keys())
     bad = {finding.variable for finding in findings}
     typed = {
-        name: _typed(name, value, forms[name], environ)
+        name: _typed(name, value, forms[name], given)
         for name, value in values.items()
         if name not in bad
     }
     return Loaded(
-        {**typed, **handed_on(forms, environ)},
+        {**typed, **handed_on(forms, given)},
         in_order(findings),
-        tuple(unknown_names(forms, environ)),
+        tuple(unknown_names(forms, given)),
     )
 
 
@@ -96,7 +101,7 @@ def validate(schema: _Form, config: Mapping[str, Any]) -> tuple[Finding, ...]:
         raise ConfigError(f"the schema cannot be used: {why}; give the agent's own schema")
     plain = {name: _plain(value) for name, value in config.items()}
     texts = {name: _text(value) for name, value in plain.items()}
-    return in_order(_findings(schema, forms_of(schema), plain, texts, set()))
+    return in_order(_findings(schema, forms_of(schema), plain, texts, (), ()))
 
 
 def forms_of(schema: _Form) -> dict[str, _Form]:
@@ -149,13 +154,14 @@ def _findings(
     forms: Mapping[str, _Form],
     values: Mapping[str, Any],
     environ: Mapping[str, str],
-    uncoercible: set[str],
+    uncoercible: Collection[str],
+    blank: Collection[str],
 ) -> list[Finding]:
     told: dict[str, Finding] = {}
     try:
         for error in Draft202012Validator(schema, registry=Registry()).iter_errors(dict(values)):
             for leaf in _leaves(error):
-                for finding in _told(leaf, forms, values, environ):
+                for finding in _told(leaf, forms, values, environ, blank):
                     if finding.variable not in uncoercible:
                         told.setdefault(finding.variable, finding)
     except Unresolvable as error:
@@ -186,6 +192,7 @@ def _told(
     forms: Mapping[str, _Form],
     values: Mapping[str, Any],
     environ: Mapping[str, str],
+    blank: Collection[str],
 ) -> Iterator[Finding]:
     path, keyword = tuple(error.absolute_path), str(error.validator)
     rule: Any = error.validator_value
@@ -196,25 +203,29 @@ def _told(
     elif keyword == "required":
         for name in rule:
             if name not in values and name not in environ:
-                yield _unset(name, keyword, "", forms, environ)
+                yield _unset(name, keyword, "", forms, environ, blank)
     elif keyword == "dependentRequired":
         for asker, names in rule.items():
             for name in names:
                 if asker in values and name not in values and name not in environ:
                     why = f"{asker}, which is set, needs it"
-                    yield _unset(name, keyword, why, forms, environ)
+                    yield _unset(name, keyword, why, forms, environ, blank)
     else:
         line = f"the configuration breaks the schema's rule {keyword!r}; see its description"
         yield Finding((), keyword, line)
 
 
 def _unset(
-    name: str, keyword: str, why: str, forms: Mapping[str, _Form], environ: Mapping[str, str]
+    name: str,
+    keyword: str,
+    why: str,
+    forms: Mapping[str, _Form],
+    environ: Mapping[str, str],
+    blank: Collection[str],
 ) -> Finding:
-    form = forms.get(name, {})
     strays = [each for each in environ if each.upper().startswith("BAQUP_") and each not in forms]
-    purpose = str(form.get("description", "required here"))
-    line = missing(name, purpose, why, nearest(name, strays))
+    meant = nearest(name, strays)
+    line = missing(name, forms.get(name, {}), why, meant, blank=name in blank)
     return Finding((name,), keyword, line)
 
 
@@ -227,7 +238,9 @@ def _sentence(
     name, form = str(path[0]), forms.get(str(path[0]), {})
     rules = error.schema if isinstance(error.schema, Mapping) else {}
     rule = expected(
-        str(error.validator), {**{k: v for k, v in form.items() if k == "format"}, **rules}
+        str(error.validator),
+        {**{k: v for k, v in form.items() if k in _OF_THE_WHOLE}, **rules},
+        error.instance,
     )
     where = f" at {'/'.join(str(step) for step in path[1:])}" if len(path) > 1 else ""
     if name not in environ:
@@ -236,7 +249,7 @@ def _sentence(
 
 
 def _secret_texts(environ: Mapping[str, str]) -> dict[str, str]:
-    return {name: text for name, text in environ.items() if name.startswith(SECRET_PREFIX)}
+    return {name: text for name, text in environ.items() if name.startswith(SECRET_PREFIX) and text}
 
 
 def _plain(value: Any) -> Any:

@@ -7,6 +7,7 @@ from typing import Any
 
 from baqup_agent.config.declaration import default_of
 from baqup_agent.config.variables import Kind, Variable
+from baqup_agent.config.wording import counted
 
 
 def kind_words(variable: Variable) -> str:
@@ -34,7 +35,7 @@ def value_text(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, list):
-        plain = all(item and item == item.strip() for item in value)
+        plain = bool(value) and all(item and item == item.strip() for item in value)
         if plain and not any(mark in "".join(value) for mark in "[|,"):
             return ",".join(value)
         import json
@@ -53,20 +54,29 @@ def _kind_words(variable: Variable) -> Iterator[str]:
     if variable.supported:
         words = " | ".join(value_text(value) for value in variable.supported)
         yield f"this version supports only {words}"
-    elif variable.choices:
-        yield " | ".join(variable.choices)
+    elif variable.choices or variable.schemes:
+        yield " | ".join(variable.choices or variable.schemes)
     yield from _range("", variable.minimum, variable.maximum)
-    yield from _range(" characters", variable.min_length, variable.max_length)
-    yield from _range(" items", variable.min_items, variable.max_items)
+    yield from _length(variable)
+    yield from _range("item", variable.min_items, variable.max_items)
     if variable.pattern is not None and variable.kind in {Kind.STRING, Kind.ARRAY}:
         yield f"matching {variable.pattern}"
     yield from (f"needs {name}" for name in variable.needs)
 
 
+def _length(variable: Variable) -> Iterator[str]:
+    least, most = variable.min_length, variable.max_length
+    if least == 0 and need_words(variable):
+        yield "may be empty"
+    if least == 1:
+        yield "not empty"
+    yield from _range("character", None if least in {0, 1} else least, most)
+
+
 def _range(what: str, least: float | None, most: float | None) -> Iterator[str]:
     if least is not None and most is not None:
-        yield f"{least} to {most}{what}"
+        yield f"{least} to {counted(most, what)}"
     elif least is not None:
-        yield f"at least {least}{what}"
+        yield f"at least {counted(least, what)}"
     elif most is not None:
-        yield f"at most {most}{what}"
+        yield f"at most {counted(most, what)}"

@@ -10,8 +10,8 @@ from baqup_agent.config.summary import default_text, kind_words, need_words
 from baqup_agent.config.variables import PREFIXES, Variable
 
 _HEAD = """\
-# The environment of {name}. What stands here without '#' has to be filled in; the other lines
-# show the defaults, and examples of nothing where there are none.
+# The environment of {name}. What stands here without '#' has to be filled in: a line that is
+# left empty counts as not set. The other lines show the defaults, nothing where there is none.
 """
 
 

@@ -55,6 +55,7 @@ class Variable(NamedTuple):
         needs: other variables that are required once this one is set.
         exists: ``file``, ``directory`` or ``any``: what a path must lead to.
         supported: the values that this version can serve, where the contract allows more.
+        schemes: what the URL may begin with, without the colon.
     """
 
     name: str
@@ -77,6 +78,7 @@ class Variable(NamedTuple):
     needs: tuple[str, ...] = ()
     exists: str | None = None
     supported: tuple[Any, ...] = ()
+    schemes: tuple[str, ...] = ()
 
 
 _BACKOFFS = ("linear", "exponential", "fibonacci", "constant")

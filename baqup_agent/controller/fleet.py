@@ -1,16 +1,19 @@
 """All agents that report on a bus, each with its picture and whether it is alive.
 
 An agent is one process. A job that was tried twice has two of them, and what each said is kept
-apart by the ``agent_id`` of its messages; what carries none is its job's latest agent's.
+apart by the ``agent_id`` of its messages; what carries none is that agent's of its job which beat
+last. Only beats say who that is: events and a status may be what a dead agent had left.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 from typing import NamedTuple
 
 from attrs import define, field
 
+from baqup_agent.clock import Clock, SystemClock
 from baqup_agent.controller.liveness import Life, LifeVerdict, Liveness, Patience
 from baqup_agent.controller.messages import BusMessage, Heartbeat
 from baqup_agent.controller.picture import JobPicture
@@ -57,10 +60,12 @@ class Fleet:
 
     Args:
         patience: the limits.
+        clock: tells the time.
     """
 
-    def __init__(self, patience: Patience | None = None) -> None:
+    def __init__(self, patience: Patience | None = None, clock: Clock | None = None) -> None:
         self._patience = patience or Patience()
+        self._clock = clock or SystemClock()
         self._agents: dict[AgentKey, AgentPicture] = {}
         self._latest: dict[str, AgentKey] = {}
 
@@ -99,13 +104,24 @@ class Fleet:
             key = AgentKey(message.job_id, message.agent_id)
         else:
             key = self._latest.get(message.job_id) or AgentKey(message.job_id, "")
-        if isinstance(message, Heartbeat) or message.job_id not in self._latest:
+        if isinstance(message, Heartbeat):
             self._latest[message.job_id] = key
         if key not in self._agents:
-            age_s = message.age_s if isinstance(message, Heartbeat) else 0.0
+            age_s = message.age_s if isinstance(message, Heartbeat) else self._age_s(message)
             liveness = Liveness(now_s - age_s, self._patience)
             self._agents[key] = AgentPicture(key, liveness, now_s, now_s)
         return self._agents[key]
+
+    def _age_s(self, message: BusMessage) -> float:
+        """How long ago a message was made, by both clocks: a dead agent has left others than beats.
+
+        Nothing better is known of an agent without a beat; its clock may differ from ours.
+        """
+        try:
+            made = datetime.fromisoformat(str(message.wire.get("timestamp")))
+            return max(0.0, (self._clock.now() - made).total_seconds())
+        except (ValueError, TypeError):
+            return 0.0
 
     def _forget(self) -> None:
         surplus = len(self._agents) - MAX_AGENTS

@@ -15,8 +15,9 @@ watching.
 beat's timestamp is never compared with the controller's time. The age is measured on the
 controller's own monotonic clock from the moment at which a beat arrived; a beat that was found
 stored is as much older as the bus itself says (the time for which its key has lived). Timestamps
-are compared only with each other, those of one agent: a beat that is not later than the one before
-is a repetition or a stale notification, and no sign of life.
+are compared only with each other, those of one agent, and its numbers likewise: a beat of which
+neither is above all that were seen is a repetition or stale, and no sign of life. Either suffices,
+because the clock of an agent may be set back while its numbers go on.
 
 An agent that was told to beat more seldom than every 10 seconds is probed between its beats, and
 answers.
@@ -103,32 +104,41 @@ class Liveness:
     patience: Patience = field(factory=Patience)
     _intent_s: float = 0.0
     _order: str = ""
+    _seq: int = 0
     _probed_s: float | None = None
     _killed: bool = False
     _blind: bool = False
     _ended: bool = False
 
-    def take(self, message: BusMessage, now_s: float) -> None:
-        """Take in a message of this agent that arrived at ``now_s``."""
+    def take(self, message: BusMessage, now_s: float) -> bool:
+        """Take in a message of this agent that arrived at ``now_s``; True for a sign of life."""
         if isinstance(message, Status):
             self._ended = True
         elif isinstance(message, Heartbeat):
             expected_s = message.intent and message.intent.expected_duration_seconds
             arrived_s = now_s - message.age_s
-            if self.beat(arrived_s, order=message.order, intent_s=expected_s or 0.0):
+            news = self.beat(
+                arrived_s, order=message.order, seq=message.seq or 0, intent_s=expected_s or 0.0
+            )
+            if news:
                 self._ended = self._ended or message.state in FINAL
+            return news
+        return False
 
-    def beat(self, arrived_s: float, *, order: str = "", intent_s: float = 0.0) -> bool:
+    def beat(
+        self, arrived_s: float, *, order: str = "", seq: int = 0, intent_s: float = 0.0
+    ) -> bool:
         """Take in one beat; False if it is no sign of life.
 
         Args:
             arrived_s: when it reached the bus or us.
             order: its timestamp, in a form that can be compared; empty ones always count.
+            seq: its number within the agent's process; 0 if it has none.
             intent_s: the expected duration of an operation that it announces, seconds.
         """
-        if order and order <= self._order:
+        if order and order <= self._order and seq <= self._seq:
             return False
-        self._order = order or self._order
+        self._order, self._seq = max(order, self._order), max(seq, self._seq)
         self._intent_s = max(0.0, intent_s)
         self._restart(max(self.since_s, arrived_s))
         return True
@@ -149,6 +159,11 @@ class Liveness:
         if age_s >= self._due_s():
             return self._overdue(age_s, now_s)
         return LifeVerdict(Life.LATE if age_s >= self.patience.late_s else Life.FRESH, age_s)
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more is owed by the agent."""
+        return self._ended
 
     def probed(self, now_s: float) -> None:
         """Note that the probe which was due was sent."""

@@ -2,7 +2,8 @@
 
 A bus says the same thing more than once: a message is notified and stored, is read again after
 every reconnection, is written again by an agent that got no answer. Of heartbeat, progress and
-status the latest counts, by timestamp. Events are told apart by their place in the stream; only
+status the latest counts, by timestamp; a heartbeat also by its number, for its agent's clock may be
+set back. Events are told apart by their place in the stream; only
 where that is of no use, because the stream or file was made anew, by their producer's number.
 
 What is remembered is one line for each owner and producer, and can be forgotten with them.
@@ -39,15 +40,18 @@ class Novelty:
 
     stale: int = 0
     _latest: dict[Topic, BusMessage] = field(factory=dict)
+    _beats: dict[Topic, _Order] = field(factory=dict)
     _events: dict[tuple[str, str], _Order] = field(factory=dict)
 
     def admit_latest(self, message: BusMessage) -> bool:
         """Whether a heartbeat, progress or status is to be told; it is remembered if so."""
         topic = topic_of(message)
         known = self._latest.get(topic)
-        if known is not None and not self._is_later(message, known):
+        if known is not None and not self._is_later(message, known, topic):
             return False
         self._latest[topic] = message
+        if topic.agent_id:
+            self._beats[topic] = _highest(_order(message), self._beats.get(topic))
         return True
 
     def admit_event(self, message: BusMessage, *, again: bool) -> bool:
@@ -60,7 +64,7 @@ class Novelty:
         if again and self.has_told(message):
             return False
         producer = _producer(message)
-        self._events[producer] = max(_order(message), self._events.get(producer, ("", 0)))
+        self._events[producer] = _highest(_order(message), self._events.get(producer))
         return True
 
     def has_told(self, message: BusMessage) -> bool:
@@ -79,14 +83,18 @@ class Novelty:
     def forget(self, job_ids: Collection[str]) -> None:
         """Forget all about these jobs."""
         self._latest = {t: m for t, m in self._latest.items() if t.job_id not in job_ids}
+        self._beats = {t: o for t, o in self._beats.items() if t.job_id not in job_ids}
         self._events = {p: o for p, o in self._events.items() if p[0] not in job_ids}
 
-    def _is_later(self, message: BusMessage, known: BusMessage) -> bool:
-        if message.order == known.order:
-            if message.agent_id == known.agent_id and message.seq and known.seq:
-                return message.seq > known.seq
+    def _is_later(self, message: BusMessage, known: BusMessage, topic: Topic) -> bool:
+        order, seq = self._beats.get(topic, _order(known))
+        if topic.agent_id and message.seq and seq and message.seq > seq:
+            return True
+        if message.order == order:
+            if message.agent_id == known.agent_id and message.seq and seq:
+                return message.seq > seq
             return message.wire != known.wire
-        if message.order < known.order:
+        if message.order < order:
             self.stale += 1
             return False
         return True
@@ -104,3 +112,8 @@ def _producer(message: BusMessage) -> tuple[str, str]:
 
 def _order(message: BusMessage) -> _Order:
     return message.order, message.seq or 0
+
+
+def _highest(one: _Order, other: _Order | None) -> _Order:
+    """The later time and the higher number, whichever message each is of."""
+    return one if other is None else (max(one[0], other[0]), max(one[1], other[1]))

@@ -1,7 +1,11 @@
 """What is known of a job at one moment, put together from its messages.
 
 Each message stands alone and the latest counts, by its timestamp (Contract §3); one whose timestamp
-cannot be read is taken as it comes.
+cannot be read is taken as it comes. A heartbeat with a higher number than its agent's others is
+later than they, whatever its agent's clock did.
+
+A living agent may send the status that a dead one had left. So the status of the agent that beat
+first counts before that of any other, which counts only as long as there is none from it.
 """
 
 from __future__ import annotations
@@ -77,6 +81,9 @@ class JobPicture:
     status: Message | None = None
     statuses: int = 0
     messages: int = 0
+    _agent_id: str | None = None
+    _reports: dict[str, Message] = field(factory=dict)
+    _seqs: dict[str, int] = field(factory=dict)
     _times: dict[str, str] = field(factory=dict)
 
     def apply(self, message: Message, now_s: float) -> None:
@@ -85,12 +92,12 @@ class JobPicture:
         kind = message["type"]
         if kind == "event":
             self._apply_event(message)
-        elif self._is_latest(kind, message):
-            {
-                "heartbeat": self._apply_heartbeat,
-                "progress": self._apply_progress,
-                "status": self._apply_status,
-            }[kind](message, now_s)
+        elif kind == "status":
+            self._apply_status(message)
+        elif kind == "heartbeat":
+            self._apply_heartbeat(message, now_s)
+        elif self._is_latest("progress", message):
+            self._apply_progress(message)
 
     @property
     def warnings(self) -> dict[str, int]:
@@ -107,14 +114,32 @@ class JobPicture:
         self._times[kind] = time
         return True
 
+    def _is_next(self, message: Message) -> bool | None:
+        """Whether a heartbeat's number is above its agent's others; None if that says nothing."""
+        agent_id, seq = text_of(message, "agent_id"), number_of(message, "seq")
+        if agent_id is None or seq is None:
+            return None
+        known = self._seqs.get(agent_id)
+        self._seqs[agent_id] = int(seq) if known is None else max(known, int(seq))
+        return None if known is None else seq > known
+
     def _apply_heartbeat(self, message: Message, now_s: float) -> None:
+        following = self._is_next(message)
+        known = self._times.get("heartbeat", "")
+        latest = self._is_latest("heartbeat", message)
+        repeated = following is False and self._times.get("heartbeat", "") == known
+        if repeated or not (latest or following):
+            return
+        if self._agent_id is None:
+            self._agent_id = text_of(message, "agent_id")
+            self._choose_status()
         self.beats += 1
         self.last_beat_s = now_s
         self.state = text_of(message, "state") or self.state
         self.substate = text_of(message, "substate")
         self.intent = _intent(message.get("intent"))
 
-    def _apply_progress(self, message: Message, now_s: float) -> None:  # noqa: ARG002  one signature
+    def _apply_progress(self, message: Message) -> None:
         percent = number_of(message, "percent_complete")
         self.percent = None if percent is None else min(max(percent, 0.0), 100.0)
         self.bytes_processed = int(number_of(message, "bytes_processed") or 0)
@@ -122,9 +147,25 @@ class JobPicture:
         self.current_file = text_of(message, "current_file")
         self.remaining_s = number_of(message, "estimated_remaining_seconds")
 
-    def _apply_status(self, message: Message, now_s: float) -> None:  # noqa: ARG002  one signature
-        self.statuses += message != self.status
-        self.status = message
+    def _apply_status(self, message: Message) -> None:
+        agent_id = text_of(message, "agent_id") or ""
+        known = self._reports.get(agent_id)
+        if not self._is_latest(f"status of {agent_id}", message):
+            return
+        self.statuses += message != known
+        self._reports[agent_id] = message
+        self._choose_status()
+
+    def _choose_status(self) -> None:
+        own = [it for it in self._reports.values() if self._is_own(it)]
+        latest: Message | None = None
+        for report in own or self._reports.values():
+            if latest is None or _time_of(report) >= _time_of(latest):
+                latest = report
+        self.status = latest
+
+    def _is_own(self, report: Message) -> bool:
+        return self._agent_id is not None and text_of(report, "agent_id") in {None, self._agent_id}
 
     def _apply_event(self, message: Message) -> None:
         code = text_of(message, "code")
@@ -138,6 +179,10 @@ class JobPicture:
         paths = message.get("sample_paths")
         if isinstance(paths, list):
             tally.sample_paths = tuple(path for path in paths if isinstance(path, str))
+
+
+def _time_of(message: Message) -> str:
+    return order_of(message.get("timestamp")) or ""
 
 
 def text_of(message: Message, name: str) -> str | None:

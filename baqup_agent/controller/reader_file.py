@@ -1,8 +1,9 @@
 """Reads a ``file:`` bus: a JSON Lines file for each job, followed while it grows.
 
-A file that is replaced or cut short is read again from its beginning; what was told from it
-before is known by its producer and number. No descriptor is kept between two looks, so there may
-be any number of jobs.
+A file that is replaced or cut short is read again from its beginning, and whoever sends what a
+killed agent left may write lines again that are there already. What was told before is known by
+its producer and number: a producer's events are written in their order. No descriptor is kept
+between two looks, so there may be any number of jobs.
 """
 
 from __future__ import annotations
@@ -157,7 +158,9 @@ class FileSource:
             self._complaints.refuse("a line of the bus file", str(error))
             return None
         if isinstance(message, Event):
-            admitted = self._novelty.admit_event(message, again=file.again)
+            # A number without an agent may be that of another process, which counts anew.
+            numbered = message.seq is not None and message.agent_id is not None
+            admitted = self._novelty.admit_event(message, again=file.again or numbered)
         else:
             admitted = self._novelty.admit_latest(message)
         if not admitted:

@@ -3,10 +3,15 @@
 It goes over the very transports that an agent uses, so that repeating it does no harm: an event
 that is there already is not written twice, and a newer status is not overwritten. Whatever the
 bus has not confirmed stays where it is.
+
+What lies on a disk need not be what was written. A record of which nothing can be made is given up
+as an agent would give it up, and no source keeps another from being sent.
 """
 
 from __future__ import annotations
 
+import errno
+import json
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -16,17 +21,17 @@ from typing import Any
 
 from attrs import evolve, field, frozen
 
-from baqup_agent.bus.backlog import Backlog, Batch
+from baqup_agent.bus.backlog import BATCH_BYTES, BATCH_RECORDS, Batch
 from baqup_agent.bus.backoff import Backoff
 from baqup_agent.bus.client import open_transport
-from baqup_agent.bus.outage import BusUnavailable, MessageRejected
-from baqup_agent.bus.outbox import Found, Outbox, outboxes
+from baqup_agent.bus.outage import BusUnavailable
+from baqup_agent.bus.outbox import Found, Outbox, Record, outboxes
+from baqup_agent.bus.outbox.record import STATUS
 from baqup_agent.bus.transport import Transport
 from baqup_agent.config.settings import BusSettings
 from baqup_agent.contract import ORPHAN_STATUS_NAME
 from baqup_agent.controller.messages import MAX_MESSAGE_BYTES, Malformed, about, read_json
-from baqup_agent.errors import UsageError
-from baqup_agent.observability.sink import NullLog
+from baqup_agent.errors import BusRefused, UsageError, describe
 
 #: Attempts in a row that fail until the bus counts as out of reach.
 ATTEMPTS = 4
@@ -37,6 +42,9 @@ FOUND = "found"
 WAITING = "waiting"
 ALIVE = "alive"
 UNUSABLE = "unusable"
+
+#: What ails the machine rather than the file, and may pass.
+_PASSING = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EINTR})
 
 
 @frozen
@@ -72,15 +80,16 @@ class Outcome:
         job_id: whose it is.
         agent_id: likewise.
         result: ``published`` (all of it, and an outbox is gone), ``found`` (nothing was to be
-            sent), ``waiting`` (the bus was out of reach: it is kept), ``alive`` (its process
-            lives, which sends it by itself) or ``unusable``.
+            sent), ``waiting`` (the bus was out of reach, or the files for now: it is
+            kept), ``alive`` (its process lives, which sends it by itself) or ``unusable``.
         events: how many it holds that the bus has not confirmed before.
         statuses: likewise.
         size_bytes: how many bytes those have.
         corrupt: how many records are damaged, and skipped.
         rejected: how many the bus will never take.
         dropped: how many events its process refused for want of room, by severity.
-        problem: why it is unusable, or what could not be removed, as one line.
+        problem: why it is unusable or waits, which records were given up, or what could not be
+            removed, as one line.
     """
 
     path: Path
@@ -130,6 +139,8 @@ def look(source: Source) -> Outcome:
             return _counted(outcome, outbox)
     except OSError as error:
         return _unopened(outcome, error)
+    except Exception as error:  # noqa: BLE001  one odd source must not hide the others
+        return evolve(outcome, result=UNUSABLE, problem=describe(error))
 
 
 class Replay:
@@ -172,10 +183,18 @@ class Replay:
             if self.outage is not None:
                 seen = look(source)
                 yield evolve(seen, result=WAITING) if seen.result == FOUND else seen
-            elif isinstance(source, Orphan):
-                yield self._publish_orphan(source)
             else:
-                yield self._publish_outbox(source)
+                yield self._publish(source)
+
+    def _publish(self, source: Source) -> Outcome:
+        try:
+            if isinstance(source, Orphan):
+                return self._publish_orphan(source)
+            return self._publish_outbox(source)
+        except BusRefused:
+            raise
+        except Exception as error:  # noqa: BLE001  one odd source must not hold up the others
+            return evolve(_outcome_of(source), result=UNUSABLE, problem=describe(error))
 
     def _publish_orphan(self, orphan: Orphan) -> Outcome:
         outcome = _outcome_of_orphan(orphan)
@@ -185,11 +204,13 @@ class Replay:
         with self._bus(orphan.job_id, None) as transport:
             try:
                 self._persist(transport, lambda: transport.send(message))
-            except MessageRejected as error:
-                return evolve(outcome, result=UNUSABLE, rejected=1, problem=str(error))
             except BusUnavailable as error:
                 self.outage = str(error)
                 return evolve(outcome, result=WAITING)
+            except BusRefused:
+                raise
+            except Exception as error:  # noqa: BLE001  as a publisher gives up a message
+                return evolve(outcome, result=UNUSABLE, rejected=1, problem=describe(error))
         if self._remove_status:
             orphan.path.unlink(missing_ok=True)
         return evolve(outcome, result=PUBLISHED)
@@ -205,49 +226,74 @@ class Replay:
         outcome = _counted(outcome, outbox)
         prefix = outbox.identity.key_prefix
         with closing(outbox), self._bus(outbox.identity.job_id, prefix) as transport:
+            lost: list[str] = []
             try:
-                rejected = self._drain(outbox, transport)
+                self._drain(outbox, transport, lost)
             except BusUnavailable as error:
                 self.outage = str(error)
-                return evolve(outcome, result=WAITING)
-        return evolve(outcome, result=PUBLISHED, rejected=rejected, problem=outbox.leftover)
+                return evolve(outcome, result=WAITING, rejected=len(lost), problem=_named(lost))
+            except OSError as error:
+                problem = f"{error.strerror or error}; what is left of it is kept"
+                return evolve(outcome, result=WAITING, rejected=len(lost), problem=problem)
+        problems = filter(None, [_named(lost), outbox.leftover])
+        return evolve(
+            outcome,
+            result=PUBLISHED,
+            corrupt=outbox.corrupt,
+            rejected=len(lost),
+            problem="; ".join(problems) or None,
+        )
 
-    def _drain(self, outbox: Outbox, transport: Transport) -> int:
-        """Send all of an outbox; return how many messages the bus would not take."""
-        rejected = 0
-        backlog = Backlog(outbox, list, NullLog())
-        while (batch := backlog.next_batch()) is not None:
-            rejected += self._deliver(batch, transport)
-            batch.settle()
-        return rejected
+    def _drain(self, outbox: Outbox, transport: Transport, lost: list[str]) -> None:
+        """Send all of an outbox; note in ``lost`` what was given up, and why.
 
-    def _deliver(self, batch: Batch, transport: Transport) -> int:
+        Raises:
+            BusUnavailable: the bus failed too often.
+            OSError: the outbox cannot be read now.
+        """
+
+        def send_some() -> bool:
+            # After a failure it is read anew: a part of what was read may have been confirmed.
+            outbox.rewind()
+            records = outbox.read(BATCH_RECORDS, BATCH_BYTES)
+            for batch in _batches(outbox, records, lost):
+                self._deliver(batch, transport, lost)
+            return bool(records)
+
+        while self._persist(transport, send_some):
+            pass
+
+    def _deliver(self, batch: Batch, transport: Transport, lost: list[str]) -> None:
         try:
-            self._persist(transport, lambda: batch.send(transport))
-        except MessageRejected:
-            if len(batch.messages) == 1:
-                return 1
-            return sum(self._deliver(single, transport) for single in batch.single())
-        return 0
+            batch.send(transport)
+        except (BusUnavailable, BusRefused, OSError):
+            raise  # none of them is the message's fault
+        except Exception as error:  # noqa: BLE001  one bad message must not hold up the others
+            if len(batch.messages) > 1:
+                for single in batch.single():
+                    self._deliver(single, transport, lost)
+                return
+            lost.append(f"record {batch.tickets[0]}: {describe(error)}")
+        batch.settle()
 
-    def _persist(self, transport: Transport, send: Callable[[], None]) -> None:
-        """Do it, connecting again and again while the bus fails.
+    def _persist(self, transport: Transport, send: Callable[[], bool]) -> bool:
+        """Do it and return its answer, connecting again and again while the bus fails.
 
         Raises:
             BusUnavailable: it failed too often.
         """
-        for failures in range(1, ATTEMPTS + 1):
+        failures = 0
+        while True:
             try:
-                if failures > 1 or not self._connected:
+                if failures or not self._connected:
                     transport.connect()
                     self._connected = True
-                send()
+                return send()
             except BusUnavailable:
+                failures += 1
                 if failures == ATTEMPTS:
                     raise
                 self._pause(self._backoff.pause_s(failures))
-            else:
-                return
 
     @contextmanager
     def _bus(self, job_id: str, told: str | None) -> Iterator[Transport]:
@@ -257,6 +303,44 @@ class Replay:
         self._connected = False
         with closing(self._open_bus(evolve(self._settings, key_prefix=prefix), job_id)) as bus:
             yield bus
+
+
+def _batches(outbox: Outbox, records: Sequence[Record], lost: list[str]) -> Iterator[Batch]:
+    """Yield what can be sent together: events that follow each other, or a status.
+
+    Each has to be settled before the next is asked for. A record that holds no message is noted
+    in ``lost`` and let go.
+    """
+    waiting: list[tuple[int, dict[str, Any]]] = []
+    for record in records:
+        message, problem = _message(record)
+        if waiting and (problem or record.kind == STATUS):
+            yield _batch(outbox, waiting)
+            waiting = []
+        if message is None:
+            lost.append(f"record {record.ticket}: {problem}")
+            outbox.acknowledge(record.ticket)
+        elif record.kind == STATUS:
+            yield _batch(outbox, [(record.ticket, message)])
+        else:
+            waiting.append((record.ticket, message))
+    if waiting:
+        yield _batch(outbox, waiting)
+
+
+def _batch(outbox: Outbox, read: Sequence[tuple[int, dict[str, Any]]]) -> Batch:
+    return Batch(outbox, [message for _, message in read], [ticket for ticket, _ in read])
+
+
+def _message(record: Record) -> tuple[dict[str, Any] | None, str | None]:
+    """Return what a record says, or else why it says nothing."""
+    try:
+        message = json.loads(record.text)
+    except (ValueError, RecursionError) as error:
+        return None, describe(error)
+    if not isinstance(message, dict) or message.get("type") != record.kind:
+        return None, f"it is no {record.kind}"
+    return message, None
 
 
 def _orphans(directory: Path) -> Iterator[Orphan]:
@@ -290,6 +374,20 @@ def _orphan_in(directory: Path, job_id: str) -> Iterator[Orphan]:
     yield Orphan(path, job_id, dict(message.wire), None, len(content))
 
 
+def _outcome_of(source: Source) -> Outcome:
+    if isinstance(source, Orphan):
+        return _outcome_of_orphan(source)
+    return _outcome_of_outbox(source)
+
+
+def _named(lost: Sequence[str]) -> str | None:
+    """Name what was given up: the first of it, and how many more."""
+    if not lost:
+        return None
+    more = f", and {len(lost) - 1} more" if len(lost) > 1 else ""
+    return f"given up: {lost[0]}{more}"
+
+
 def _outcome_of_orphan(orphan: Orphan) -> Outcome:
     message = orphan.message
     if message is None:
@@ -319,6 +417,8 @@ def _outcome_of_outbox(found: Found) -> Outcome:
 def _unopened(outcome: Outcome, error: OSError) -> Outcome:
     if isinstance(error, BlockingIOError):
         return evolve(outcome, result=ALIVE)
+    if error.errno in _PASSING:
+        return evolve(outcome, result=WAITING, problem=error.strerror or str(error))
     return evolve(outcome, result=UNUSABLE, problem=error.strerror or str(error))
 
 

@@ -3,7 +3,7 @@ r"""The texts in which a secret may turn up once it has been quoted, escaped or 
 For a secret these are, as far as they differ: itself; itself without blanks around it, and with
 single ones inside; its composed and decomposed Unicode forms; what a reader with the wrong decoding
 makes of its bytes; each longer line of it, because output is looked at line by line; and the
-password inside a URL.
+passwords inside a URL.
 Each of them plain, URL-quoted, escaped for JSON, for HTML and as a Python literal; and the whole
 in base64, at any of its three alignments and in both alphabets, and in hexadecimal digits. Since
 messages are searched as encoded JSON too, each form is there a second time as JSON escapes it.
@@ -16,7 +16,9 @@ import json
 import re
 import unicodedata
 from collections.abc import Callable, Iterator
-from urllib.parse import quote, quote_plus, unquote, urlsplit
+from urllib.parse import quote, quote_plus, unquote, unquote_plus, urlsplit
+
+from baqup_agent.observability.patterns import ends_as_credential
 
 #: Least characters of a text that is searched for anywhere; shorter ones occur by chance.
 FORM_MIN = 4
@@ -50,16 +52,36 @@ def bytes_of(text: str) -> bytes:
 
 
 def passwords_in(value: str) -> Iterator[str]:
-    """Yield the password of a URL, as it stands there and as it is meant."""
-    if "://" not in value:
+    """Yield the passwords in a URL, each as it stands there and as it is meant.
+
+    These are the one before the hosts and those of the query. Of a URL whose password is not
+    quoted as it has to be, all that may be the password is yielded.
+    """
+    _, there, rest = value.partition("://")
+    if not there:
         return
+    for password in (_before_hosts(value, rest), *_in_query(rest)):
+        if password:
+            yield password
+            yield unquote(password, errors="surrogateescape")
+            yield unquote_plus(password, errors="surrogateescape")
+
+
+def _before_hosts(value: str, rest: str) -> str | None:
     try:
-        password = urlsplit(value).password
+        split = urlsplit(value)
+        if "@" in split.netloc and "@" not in split.path + split.fragment:
+            return split.password
     except ValueError:
-        return
-    if password:
-        yield password
-        yield unquote(password, errors="surrogateescape")
+        pass
+    return rest.rpartition("@")[0].partition(":")[2]
+
+
+def _in_query(rest: str) -> Iterator[str]:
+    for parameter in re.split("[?&;]", rest)[1:]:
+        name, _, password = parameter.partition("=")
+        if ends_as_credential(unquote(name)):
+            yield password
 
 
 def _spellings(value: str) -> Iterator[str]:

@@ -106,6 +106,19 @@ class Redactor:
         self._known = _Known(known.forms | forms, known.telling | telling, known.short | short)
         return not short
 
+    def add_url(self, secret: Secret) -> bool:
+        """Make known what is secret of a URL: its passwords, and the whole if it has any.
+
+        Host, port, database and user stay visible, and so does a URL without a password. What is
+        no URL at all is a secret as a whole: it may be a password in the wrong place.
+
+        Returns:
+            Whether all of it is found wherever it stands, as `add` does.
+        """
+        value = secret.reveal()
+        is_plain = "://" in value and not any(passwords_in(value))
+        return is_plain or self.add(secret)
+
     def contains(self, text: str) -> bool:
         """Whether `text` would change this text; also right for a text encoded as JSON.
 

@@ -7,18 +7,20 @@ reaction to exit codes from their taxonomy (§5), the restrictions from §7.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from typing import Any
 
 from attrs import field, frozen
 
+from baqup_agent.bus.url import FileUrl, parse_bus_url
 from baqup_agent.contract import MESSAGE_TTL_S
 from baqup_agent.errors import ConfigError
 from baqup_agent.lifecycle.declaration import CONTRACT
-from baqup_agent.packaging.environment import JOB_ID
+from baqup_agent.packaging.environment import BUS_URL, JOB_ID, STAGING
 from baqup_agent.packaging.exit_policy import explanation, pod_failure_policy
-from baqup_agent.packaging.placement import PASSING, Placement
+from baqup_agent.packaging.placement import BUFFER, PASSING, Placement
 from baqup_agent.packaging.quantities import kubernetes_quantity
 
 #: User and group of the container: any but root (Contract §7).
@@ -54,7 +56,8 @@ class JobManifest:
         claims: the PersistentVolumeClaim of each volume by its name: staging, source, target.
 
     Raises:
-        ConfigError: a name is none that Kubernetes takes.
+        ConfigError: a name is none that Kubernetes takes, or the bus is a directory that the
+            container could not write to.
     """
 
     placement: Placement
@@ -79,6 +82,34 @@ class JobManifest:
         ]
         if wrong:
             raise ConfigError(*wrong)
+        if self._bus_volume() is None:
+            raise ConfigError(
+                f"BAQUP_BUS_URL={self.placement.text(BUS_URL)!r}: the container cannot write "
+                "there, its root is read-only and no volume is mounted there; give a directory "
+                f"in staging, such as file://{self.placement.text(STAGING).rstrip('/')}/.bus, "
+                "or the URL of a Redis"
+            )
+
+    @property
+    def bus_passes(self) -> bool:
+        """Whether the bus is a directory that is gone when the pod is."""
+        return self._bus_volume() in PASSING
+
+    def _bus_volume(self) -> str | None:
+        """The volume that a bus of files lies in, None for none; empty if the bus is elsewhere."""
+        text = self.placement.environment.plain.get(BUS_URL, "")
+        if not text.startswith("file:"):
+            return ""
+        bus = parse_bus_url(text)
+        path = os.path.normpath(bus.directory) if isinstance(bus, FileUrl) else "/"
+        volumes = {
+            place: volume
+            for volume, place in self.placement.mounts()
+            if f"{path}/".startswith(f"{place.rstrip('/')}/")
+        }
+        # Of volumes in one another the innermost is what stands there.
+        volume = volumes[max(volumes, key=len)] if volumes else "source"
+        return None if volume == "source" else volume
 
     @property
     def secret_name(self) -> str:
@@ -122,6 +153,8 @@ def notes(order: JobManifest) -> list[str]:
         f"One {placement.role} by {placement.description.name} {placement.description.version}.",
         f"Start: kubectl {'apply' if order.name else 'create'} -f FILE",
         f"Needs the PersistentVolumeClaims {claims}, writable or readable for user {USER_ID}.",
+        f"Needs the image {placement.image} in a registry, or on every node.",
+        *_bus_notes(order),
     ]
     secrets = placement.environment.secrets
     if needed := [name for name, demanded in secrets.items() if demanded]:
@@ -129,6 +162,22 @@ def notes(order: JobManifest) -> list[str]:
     if optional := [name for name, demanded in secrets.items() if not demanded]:
         lines.append(f"Takes from it if they are there: {', '.join(optional)}.")
     return [*lines, "What follows from an exit code (podFailurePolicy):", *explanation()]
+
+
+def _bus_notes(order: JobManifest) -> list[str]:
+    placement = order.placement
+    lines = [f"Lost with the pod: {placement.text(BUFFER)}, where messages wait for the bus."]
+    if BUS_URL not in placement.values and BUS_URL in placement.environment.plain:
+        lines.append(
+            f"Reports go to {placement.text(BUS_URL)}, since no {BUS_URL} was given; "
+            f"another: --env {BUS_URL}=URL"
+        )
+    if order.bus_passes:
+        lines.append(
+            f"WARNING: {placement.text(BUS_URL)} is lost with the pod; name a directory in "
+            f"{placement.text(STAGING)}, or the URL of a Redis."
+        )
+    return lines
 
 
 def attempt_s(placement: Placement) -> int:

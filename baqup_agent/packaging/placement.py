@@ -17,11 +17,13 @@ from baqup_agent.packaging.environment import (
     ContainerEnvironment,
     container_environment,
 )
+from baqup_agent.packaging.image_reference import check_image
 
 #: The volumes that last no longer than the container.
 PASSING = frozenset({"buffer", "tmp"})
 
-_BUFFER = "BAQUP_BUS_FALLBACK_DIR"
+#: The variable that tells where messages wait for the bus.
+BUFFER = "BAQUP_BUS_FALLBACK_DIR"
 
 
 def _environment(placement: Placement) -> ContainerEnvironment:
@@ -52,6 +54,7 @@ class Placement:
     )
 
     def __attrs_post_init__(self) -> None:
+        check_image(self.image)
         places = list(self.mounts())
         wrong = [
             f"the volume {volume} cannot be mounted at {path!r}; give an absolute path without a "
@@ -78,7 +81,7 @@ class Placement:
             path = plain.get(name)
             if path is not None and not f"{path}/".startswith(f"{staging}/"):
                 yield volume, path
-        yield "buffer", self.text(_BUFFER)
+        yield "buffer", self.text(BUFFER)
         yield "tmp", "/tmp"  # noqa: S108  a volume of the container's own
 
     def text(self, name: str) -> str:

@@ -98,6 +98,8 @@ class Project:
         for role in self.roles:
             places[f"package/{role}.py"] = f"{{package}}/{role}.py"
             places[f"tests/test_{role}.py"] = f"tests/test_{role}.py"
+        if Role.SNAPSHOT in self.roles:
+            places["package/walk.py"] = "{package}/walk.py"
         if set(self.roles) == set(ROLES):
             places["tests/test_round_trip.py"] = "tests/test_round_trip.py"
         words = self._words()
@@ -133,13 +135,19 @@ class Project:
             "year": str(SystemClock().now().year),
             "role": str(roles[0]),
             "example": _EXAMPLES[roles[0]],
+            "job_more": "".join(f" --env {n}={v}" for n, v in _prepared(roles[0]).items()),
+            "what_is_kept": _KEPT if Role.SNAPSHOT in roles else "",
+            "abc": "Mapping, Sequence" if Role.SNAPSHOT in roles else "Mapping",
             "methods": "".join(self._method(role) for role in roles).rstrip("\n"),
             "settings": "".join(_render(f"fragments/settings_{role}", {}) for role in roles),
             "settings_by_role": "\n".join(
                 f'    "{role}": {role.capitalize()}Settings,' for role in roles
             ),
             "role_rows": "\n".join(
-                f"| `{names.package}/{role}.py` | the role `{role}` |" for role in roles
+                [
+                    *(f"| `{names.package}/{role}.py` | the role `{role}` |" for role in roles),
+                    *([_WALK_ROW.format(names.package)] if Role.SNAPSHOT in roles else []),
+                ]
             ),
         }
 
@@ -147,6 +155,17 @@ class Project:
         words = {"role": str(role), "says": _SAYS[role], "package": self.names.package}
         return _render("fragments/method", words)
 
+
+_WALK_ROW = "| `{}/walk.py` | what of a source belongs to a backup |"
+
+#: What the README says of a backup that is not of everything.
+_KEPT = """
+A file or directory that may not be read is left out of a backup with the warning
+`PERMISSION_DENIED`, and the manifest counts them as `files_unreadable`; a source of which nothing
+can be read is unavailable (69), and one without a file is saved with the warning
+`ANOMALY_DETECTED`. `BAQUP_SOURCE_EXCLUDE`, `_MAX_FILES` and `_MAX_DEPTH` are honoured; of
+`BAQUP_SOURCE_FOLLOW_SYMLINKS` `shallow`, `skip` and `fail` are, and `follow` is refused.
+"""
 
 _COMPOSE_NOTE = "One job and a bus; stop_grace_period is what the agent's lifecycle needs."
 

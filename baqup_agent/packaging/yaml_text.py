@@ -12,16 +12,20 @@ from baqup_agent.errors import UsageError
 _PLAIN = re.compile(r"[A-Za-z/][A-Za-z0-9_./-]+( [A-Za-z0-9_./-]+)*")
 
 
+class YamlMissing(UsageError):
+    """PyYAML is not installed."""
+
+
 def to_yaml(document: Mapping[str, Any], comments: Sequence[str] = ()) -> str:
     """Return a document as YAML below lines of comment.
 
     Raises:
-        UsageError: PyYAML is not installed.
+        YamlMissing: PyYAML is not installed.
     """
     try:
         import yaml
     except ModuleNotFoundError as error:
-        raise UsageError(
+        raise YamlMissing(
             'YAML needs a package that is not installed; run: pip install "baqup-agent[yaml]"'
         ) from error
 

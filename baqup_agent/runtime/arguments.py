@@ -5,11 +5,17 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from typing import NamedTuple, NoReturn
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from baqup_agent.agent import Agent
 from baqup_agent.contract import ExitCode, Role
 from baqup_agent.runtime.completion import SHELLS, Option
+
+if TYPE_CHECKING:
+    from _typeshed import SupportsWrite
+
+#: Least likeness of a method's name and the role that was meant by it, from 0 to 1.
+_ALIKE = 0.8
 
 #: The forms of ``--labels`` and of ``--diagram``; the first is taken where none is given.
 LABEL_FORMS = ("arguments", "dockerfile", "json")
@@ -66,6 +72,7 @@ def parse(agent_class: type[Agent], argv: Sequence[str]) -> Arguments:
     Raises:
         SystemExit: for ``--help`` and ``--version`` with 0, for what cannot be read with 64.
     """
+    require_roles(agent_class)
     given = vars(_parser(agent_class, argv).parse_args(argv))
     role = None if given["role"] is None else _role(agent_class, given["role"])
     asked = {option.name: given[_key(option)] for option in QUESTIONS if given[_key(option)]}
@@ -78,6 +85,32 @@ def parse(agent_class: type[Agent], argv: Sequence[str]) -> Arguments:
         return Arguments(role)
     word = form if isinstance(form, str) else ""
     return Arguments(role, question.removeprefix("--"), word, given["json"], given["strict"])
+
+
+def require_roles(agent_class: type[Agent]) -> None:
+    """Refuse to do anything for a class that is only a base of agents.
+
+    Raises:
+        SystemExit: with 64, where no role is defined.
+    """
+    if agent_class.roles():
+        return
+    words = [role.value for role in Role]
+    first, *others = (f"{word}(self, job)" for word in words)
+    strays = [_almost(name, words) for name in dir(agent_class) if not name.startswith("_")]
+    hint = "".join(f"; did you mean {word} by {name}?" for name, word in filter(None, strays))
+    refuse(
+        getattr(agent_class, "name", agent_class.__name__),
+        f"{agent_class.__name__} defines no role; define {first}, or one of {', '.join(others)}"
+        f"{hint}",
+    )
+
+
+def _almost(name: str, words: Sequence[str]) -> tuple[str, str] | None:
+    from difflib import get_close_matches  # only mistakes need it
+
+    close = get_close_matches(name, words, n=1, cutoff=_ALIKE)
+    return (name, close[0]) if close else None
 
 
 def refuse(program: str, message: str) -> NoReturn:
@@ -96,7 +129,30 @@ def refuse(program: str, message: str) -> NoReturn:
     sys.exit(ExitCode.USAGE_CONFIG_ERROR)
 
 
+def unwritten(program: str, error: OSError) -> NoReturn:
+    """Leave with 74 because an answer cannot be written; a reader that went away knows it.
+
+    Args:
+        program: the agent's name.
+        error: why.
+    """
+    sys.stdout = None  # the interpreter would complain about it at exit
+    if not isinstance(error, BrokenPipeError):
+        reason = error.strerror or type(error).__name__
+        line = f"{program}: the answer cannot be written: {reason}; give stdout room or another way"
+        print(line, file=sys.stderr)  # noqa: T201
+    sys.exit(ExitCode.IO_ERROR)
+
+
 class _Parser(argparse.ArgumentParser):
+    def _print_message(self, message: str, file: SupportsWrite[str] | None = None) -> None:
+        """Write help or version; argparse itself would keep quiet about a disk that is full."""
+        try:
+            (file or sys.stdout).write(message)
+            sys.stdout.flush()
+        except OSError as error:
+            unwritten(self.prog, error)
+
     def error(self, message: str) -> NoReturn:
         refuse(self.prog, f"{' '.join(message.split())}; see {self.prog} --help")
 

@@ -23,11 +23,17 @@ PLAIN_URL = (
 )
 
 
+_LEVEL = "BAQUP_ARTIFACT_COMPRESS_LEVEL"
+
+#: A level that every algorithm knows; nothing is imported to find that out.
+_COMMON_LEVEL = 3
+
+
 def read(agent_class: type[Agent], role: Role | None, environ: Mapping[str, str]) -> Loaded:
     """Load ``environ`` against what the agent declares and the role requires."""
     word = None if role is None else role.value
     loaded = read_environment(agent_class.declaration(), environ, word)
-    further = [*_refused_bus(loaded.values)]
+    further = [*_refused_bus(loaded.values), *_refused_level(loaded.values)]
     if not (loaded.findings or further):
         further += _refused_settings(agent_class, role, loaded.values)
     return loaded._replace(findings=in_order((*loaded.findings, *further)))
@@ -49,6 +55,22 @@ def _refused_bus(values: Mapping[str, Any]) -> Iterator[Finding]:
     except BusRefused as error:
         for problem in error.problems:
             yield Finding(("BAQUP_BUS_URL",), "format", problem)
+
+
+def _refused_level(values: Mapping[str, Any]) -> Iterator[Finding]:
+    """A level that the algorithm does not know; each has levels of its own."""
+    level, compress = values.get(_LEVEL, _COMMON_LEVEL), values.get("BAQUP_ARTIFACT_COMPRESS", True)
+    algorithm = values.get("BAQUP_ARTIFACT_COMPRESS_ALGORITHM")
+    if level == _COMMON_LEVEL or algorithm is None or not compress:
+        return
+    from baqup_agent.config.settings import ArtifactSettings
+    from baqup_agent.staging.codec import check_level
+
+    try:
+        check_level(ArtifactSettings(compression=algorithm, compression_level=level))
+    except ConfigError as error:
+        for problem in error.problems:
+            yield Finding((_LEVEL,), "rule", problem)
 
 
 def _is_utf8(secret: Secret) -> bool:

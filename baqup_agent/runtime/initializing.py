@@ -45,9 +45,10 @@ def configure(run: RunContext) -> None:
             all the same, so that the failure can be reported.
     """
     loaded = read(type(run.agent), run.role, run.environ)
-    for value in loaded.values.values():
+    for name, value in loaded.values.items():
         if isinstance(value, Secret):
-            run.redactor.add(value)
+            learn = run.redactor.add_url if name == "BAQUP_BUS_URL" else run.redactor.add
+            learn(value)
     _adjust_log(run, loaded.values)
     for warning in loaded.warnings:
         run.log.warn(warning)

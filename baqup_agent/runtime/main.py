@@ -31,6 +31,10 @@ def main(agent_class: type[Agent], argv: Sequence[str] | None = None) -> NoRetur
     """
     signals = Signals()
     signals.install()
+    if not agent_class.roles():
+        from baqup_agent.runtime.arguments import require_roles
+
+        require_roles(agent_class)
     arguments = list(sys.argv[1:] if argv is None else argv)
     if arguments == ["--info"]:  # asked for often, and answered without a parser
         sys.exit(_answer_info(agent_class))
@@ -50,7 +54,7 @@ def main(agent_class: type[Agent], argv: Sequence[str] | None = None) -> NoRetur
 def _answer_info(agent_class: type[Agent]) -> ExitCode:
     import json
 
-    return _answer(json.dumps(agent_class.info(), indent=2), ExitCode.SUCCESS)
+    return _answer(agent_class, json.dumps(agent_class.info(), indent=2), ExitCode.SUCCESS)
 
 
 def _answer_question(agent_class: type[Agent], given: Arguments) -> ExitCode:
@@ -62,21 +66,23 @@ def _answer_question(agent_class: type[Agent], given: Arguments) -> ExitCode:
 
         environ = environment()
         return _answer(
-            *validity(agent_class, given.role, environ, as_json=given.json, strict=given.strict)
+            agent_class,
+            *validity(agent_class, given.role, environ, as_json=given.json, strict=given.strict),
         )
     from baqup_agent.runtime.describing import answer
 
     text = answer(agent_class, str(given.question), given.form, given.role)
-    return _answer(text, ExitCode.SUCCESS)
+    return _answer(agent_class, text, ExitCode.SUCCESS)
 
 
-def _answer(text: str, code: ExitCode) -> ExitCode:
+def _answer(agent_class: type[Agent], text: str, code: ExitCode) -> ExitCode:
     try:
         if isinstance(sys.stdout, TextIOWrapper):  # a name may hold what cannot be encoded
             sys.stdout.reconfigure(errors="backslashreplace")
         print(text)  # noqa: T201  stdout is for answers
         sys.stdout.flush()
-    except OSError:  # the reader has gone; the interpreter would complain about it at exit
-        sys.stdout = None
-        return ExitCode.IO_ERROR
+    except OSError as error:
+        from baqup_agent.runtime.arguments import unwritten
+
+        unwritten(agent_class.name, error)
     return code

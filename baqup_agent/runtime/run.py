@@ -102,7 +102,8 @@ def _learn_secrets(redactor: Redactor, environ: Mapping[str, str], log: Logger) 
     """Make the secrets known before anything can fail whose message repeats one of them."""
     for name, value in environ.items():
         if name == "BAQUP_BUS_URL" or name.startswith(SECRET_PREFIX):
-            strong = redactor.add(Secret(value))
+            learn = redactor.add_url if name == "BAQUP_BUS_URL" else redactor.add
+            strong = learn(Secret(value))
             if not strong and value:
                 log.warn(
                     "a secret is so short that it is hidden only where it stands as a word of "

@@ -314,9 +314,7 @@ def test_a_damaged_outbox_of_a_dead_process_stops_nobody(
     assert transport.latest("status", JOB) is not None
 
 
-def test_a_status_of_a_dead_process_that_is_refused_is_not_ours(
-    make: Make, tmp_path: Path
-) -> None:
+def test_a_status_of_a_dead_process_that_is_refused_is_not_ours(make: Make, tmp_path: Path) -> None:
     """Our own arrived, and that is what a flush tells."""
 
     class Picky(MemoryTransport):

@@ -216,9 +216,7 @@ class TestBatches:
     ) -> None:
         """The script says how many it took, and looks through the stream once at most."""
         mine = [event(stamp(seq, at_s=1)).to_wire() for seq in range(1, 501)]
-        others = [
-            event(stamp(seq, at_s=60, agent="agent-b")).to_wire() for seq in range(1, 1001)
-        ]
+        others = [event(stamp(seq, at_s=60, agent="agent-b")).to_wire() for seq in range(1, 1001)]
         assert transport.append(mine[:3]) == 3
         assert transport.append(others) == 1000
         begun_s = time.monotonic()
@@ -229,7 +227,7 @@ class TestBatches:
     def test_the_newest_report_on_a_job_is_told(
         self, transport: RedisTransport, admin: Redis
     ) -> None:
-        """That of the status or of the progress, whichever is later; nothing where there is none."""
+        """That of status or progress, whichever is later; nothing where there is neither."""
         assert transport.newest(JOB) == ""
         transport.send(status(stamp(1, at_s=5)).to_wire())
         transport.send(progress(stamp(2, at_s=9)).to_wire())

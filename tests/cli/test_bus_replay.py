@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.bus.outbox.boxes import box
+from tests.bus.outbox.boxes import box, crash
 from tests.bus.samples import AGENT, JOB
 from tests.cli.command import baqup_agent, objects
 from tests.controller.test_replay import OTHER, leave, orphan
@@ -122,14 +122,32 @@ def test_damage_is_exit_65_and_the_rest_is_published(left):
     assert [it["seq"] for it in messages(left, JOB)] == [1, 2, 4, 5, 6]
 
 
+@pytest.mark.parametrize(
+    "text", ['{"type":"event"}', '{"type":"event","x":' + "[" * 50_000 + "]" * 50_000 + "}"]
+)
+def test_a_record_that_says_nothing_is_exit_65_and_everything_else_is_published(left, text):
+    """It is told in one line, without a traceback."""
+    odd = box(left, "agent-odd")
+    odd.append("event", "warn", text)
+    crash(odd)
+    done = baqup_agent("bus", "replay", left, "--bus", bus_of(left))
+
+    assert (done.returncode, done.stderr) == (65, "")
+    assert done.stdout.count("published") == 3
+    assert done.stdout.count("problem: 1 ") == 1
+    assert [it["seq"] for it in messages(left, JOB)] == [1, 2, 3, 4, 5, 6]
+    assert len(messages(left, OTHER)) == 1
+
+
 def test_what_its_process_had_refused_is_told(tmp_path):
     """Events that were lost before anybody could replay them."""
     from baqup_agent.bus.outbox import Sizes
     from tests.bus.outbox.boxes import crash, message
 
-    outbox = box(tmp_path, sizes=Sizes(limit_bytes=100))
+    outbox = box(tmp_path, sizes=Sizes(limit_bytes=200))
     for number in range(3):
         outbox.append("event", "warn", message(number))
+    outbox.sync()  # as the publisher does twice a second
     crash(outbox)
     done = baqup_agent("bus", "replay", tmp_path, "--dry-run")
 

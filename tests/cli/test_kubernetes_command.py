@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,29 @@ def test_an_unknown_variable_is_noted(call: Call) -> None:
     assert variables(json.loads(done.out))["BAQUP_JOB_TIMEOUTS"]["value"] == "60"
 
 
+def test_without_the_extra_it_is_json(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    """kubectl takes it as well; one line tells why, and YAML that was asked for is refused."""
+    as_yaml = call("kubernetes", "fs")
+    monkeypatch.setitem(sys.modules, "yaml", None)
+
+    by_default, asked = call("kubernetes", "fs"), call("kubernetes", "fs", "--format", "yaml")
+
+    assert by_default.code == 0
+    assert json.loads(by_default.out) == yaml.safe_load(as_yaml.out)
+    assert 'pip install "baqup-agent[yaml]"' in by_default.err
+    assert len(by_default.err.splitlines()) == 1
+    assert (asked.code, asked.out) == (64, "")
+    assert 'pip install "baqup-agent[yaml]"' in asked.err
+
+
+def test_the_help_tells_of_the_extra_and_of_the_bus(call: Call) -> None:
+    """Before anything has failed."""
+    told = call("kubernetes", "--help").out
+
+    assert 'pip install "baqup-agent[yaml]"' in told
+    assert "redis://redis:6379/0" in told
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -86,6 +110,9 @@ def test_an_unknown_variable_is_noted(call: Call) -> None:
         (("fs", "--claim", "cellar=x"), "expected staging=NAME"),
         (("fs", "--namespace", "A B"), "the namespace 'A B'"),
         (("fs", "--env", "BAQUP_JOB_RETRY_MAX=0"), "BAQUP_JOB_RETRY_MAX='0'"),
+        (("fs", "--image", "bad image"), "'bad image' is no name of an image"),
+        (("fs", "--image", ""), "'' is no name of an image"),
+        (("fs", "--env", "BAQUP_BUS_URL=file:///x"), "no volume is mounted there"),
         (("fs", "--format", "xml"), "'xml' is not one of"),
     ],
 )

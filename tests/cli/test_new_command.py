@@ -22,7 +22,7 @@ def test_a_project_is_written_where_one_stands(
     done = call("new", "my-db")
 
     assert (done.code, done.err) == (0, "")
-    assert done.out == "agent-my-db: 24 files written; begin with agent-my-db/README.md\n"
+    assert done.out == "agent-my-db: 25 files written; begin with agent-my-db/README.md\n"
     written = {str(path.relative_to(tmp_path / "agent-my-db")) for path in tmp_path.rglob("*")}
     assert written >= {
         "pyproject.toml", "agent_my_db/agent.py", "agent_my_db/settings.py",
@@ -39,7 +39,7 @@ def test_a_dry_run_writes_nothing(call: Call, tmp_path: Path) -> None:
     done = call("new", "my-db", "--directory", tmp_path, "--dry-run", "--force")
 
     assert done.code == 0
-    assert "24 files would be written" in done.out
+    assert "25 files would be written" in done.out
     (overwritten,) = [line for line in done.out.splitlines() if line.endswith("(overwrites)")]
     assert "README.md" in overwritten
     assert [path.name for path in tmp_path.iterdir()] == ["README.md"]

@@ -61,19 +61,21 @@ def _variables(draw: st.DrawFn, name: str) -> Variable:
     else:
         kind = draw(st.sampled_from([kind for kind in Kind if kind is not Kind.SECRET]))
     textual = kind in {Kind.STRING, Kind.ARRAY}
+    bounds = sorted([draw(_NUMBERS[kind]), draw(_NUMBERS[kind])]) if kind in _NUMBERS else [0, 0]
+    items = sorted([draw(st.integers(0, 2)), draw(st.integers(1, 3))])
     return Variable(
         name,
         kind,
         "something",
         default=draw(_maybe(_DEFAULTS[kind])) if kind in _DEFAULTS else None,
         choices=("a", "b", "abc") if kind is Kind.ENUM or (textual and draw(st.booleans())) else (),
-        minimum=draw(_maybe(_NUMBERS[kind])) if kind in _NUMBERS else None,
-        maximum=draw(_maybe(_NUMBERS[kind])) if kind in _NUMBERS else None,
+        minimum=draw(_maybe(st.just(bounds[0]))) if kind in _NUMBERS else None,
+        maximum=draw(_maybe(st.just(bounds[1]))) if kind in _NUMBERS else None,
         pattern=draw(_maybe(st.sampled_from(_BODIES))) if textual else None,
-        min_length=draw(_maybe(st.integers(0, 2))) if kind is Kind.STRING else None,
-        max_length=draw(_maybe(st.integers(1, 3))) if kind is Kind.STRING else None,
-        min_items=draw(_maybe(st.integers(0, 2))) if kind is Kind.ARRAY else None,
-        max_items=draw(_maybe(st.integers(1, 3))) if kind is Kind.ARRAY else None,
+        min_length=draw(_maybe(st.just(items[0]))) if kind is Kind.STRING else None,
+        max_length=draw(_maybe(st.just(items[1]))) if kind is Kind.STRING else None,
+        min_items=draw(_maybe(st.just(items[0]))) if kind is Kind.ARRAY else None,
+        max_items=draw(_maybe(st.just(items[1]))) if kind is Kind.ARRAY else None,
     )
 
 

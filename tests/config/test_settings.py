@@ -17,6 +17,7 @@ from baqup_agent import Agent, Job, Secret, config
 from baqup_agent.config import DeclarationError, Variable
 from baqup_agent.config.declaration import declare
 from baqup_agent.config.findings import Loaded
+from baqup_agent.config.reading import read_environment
 from baqup_agent.config.records import record_of, variables_of
 from baqup_agent.config.units import duration, duration_text, size_bytes
 from baqup_agent.config.variables import VARIABLES, Kind
@@ -94,6 +95,8 @@ def test_a_secret_is_a_secret_and_the_object_does_not_show_it() -> None:
         ({"HOST": "db"}, "BAQUP_SOURCE_PORT is not set, and BAQUP_SOURCE_HOST, which is set"),
         ({"TLS": "true"}, "BAQUP_SOURCE_CA_FILE is not set, and BAQUP_SOURCE_TLS='true' needs it"),
         ({"MODE": "ful"}, "BAQUP_SOURCE_MODE='ful': expected one of full, tables"),
+        ({"MODE": "FULL"}, "expected one of full, tables; did you mean 'full'?"),
+        ({"HOOK": "ftp://h"}, "expected a URL such as https://host.example.org"),
         ({"CHUNK": "auto"}, "BAQUP_SOURCE_CHUNK='auto': expected a size"),
         ({"CHUNK": "9" * 5000}, "BAQUP_SOURCE_CHUNK='99999"),
         ({"PATIENCE": "soon"}, "expected a duration such as 90s"),
@@ -122,8 +125,10 @@ def test_a_path_that_leads_nowhere_is_not_handed_on() -> None:
 def test_a_role_asks_for_its_own() -> None:
     """The path of the source is for snapshots, that of the target for restores."""
     assert load().problems == ()
-    assert load(Role.SNAPSHOT).problems == (
-        "BAQUP_SOURCE_PATH is not set, and the role snapshot needs it; set it: directory to read",
+    (problem,) = load(Role.SNAPSHOT).problems
+    assert problem == (
+        "BAQUP_SOURCE_PATH is not set, and the role snapshot needs it; "
+        "set it to the path of a directory (description: directory to read)"
     )
     assert [finding.variable for finding in load(Role.RESTORE).findings] == ["BAQUP_TARGET_PATH"]
 
@@ -232,6 +237,19 @@ BROKEN = {
         "BAQUP_SOURCE_MODE can never be 'c'"),
     "an enum without words": ({"a": (str, config.enum("x", ()))}, "an enum needs its words"),
     "a name of its own": ({"a": (str, config.text("x", name="MY_A"))}, "begins with one of"),
+    "a group of the contract's making": (
+        {"a": (str, config.text("x", name="BAQUP_DATABASE_A"))},
+        "a section named one of job, agent, staging, artifact, bus, source, target, or give it"),
+    "bounds that leave nothing": (
+        {"a": (int, config.integer("x", minimum=5, maximum=1))},
+        "its least value 5 is above its greatest, 1"),
+    "lengths that leave nothing": (
+        {"a": (str, config.text("x", min_length=5, max_length=1))}, "its least length 5 is above"),
+    "numbers of items that leave nothing": (
+        {"a": (tuple, config.array("x", min_items=5, max_items=1))},
+        "its least number of items 5 is above"),
+    "a field with a default that nothing can set": (
+        {"a": (int, attrs.field(default=7))}, "keep it out with field(init=False)"),
     "a secret that is none": (
         {"a": (str, config.text("x", name="BAQUP_SECRET_A"))}, "secrets, and secrets alone"),
     "the contract's variable as another kind": (
@@ -242,7 +260,7 @@ BROKEN = {
     "one name twice": (
         {"a": (str, config.text("x")), "b": (str, config.text("x", name="BAQUP_SOURCE_A"))},
         "declared twice"),
-    "a field that nothing fills": ({"a": (str, attrs.field())}, "neither a variable nor has it"),
+    "a field that nothing fills": ({"a": (str, attrs.field())}, "is no variable, so nothing"),
 }  # fmt: skip
 
 
@@ -260,6 +278,54 @@ def test_a_mistake_in_a_declaration_is_told_when_the_class_is_made(mistake: str)
 
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_secret_has_no_default() -> None:
+    """Every description of the agent would show it; the message does not."""
+    row = Variable("BAQUP_SECRET_X", Kind.SECRET, "x", default="swordfish")
+
+    for make in (lambda: config.secret("x", default="swordfish"), lambda: declare([row])):  # type: ignore[arg-type]
+        with pytest.raises(DeclarationError, match="a secret has no default") as caught:
+            make()
+        assert "swordfish" not in str(caught.value)
+    config.secret("x", default=None)
+
+
+def test_of_several_wrong_names_the_first_is_told() -> None:
+    """The same one each time, whatever the order of a set is."""
+    rows = [Variable(f"BAQUP_{letter}_X", Kind.STRING, "x") for letter in "QWERTYUIOP"]
+
+    for turn in range(len(rows)):
+        turned = rows[turn:] + rows[:turn]
+        with pytest.raises(DeclarationError, match=f"^{turned[0].name}: "):
+            declare(turned)
+
+
+@pytest.mark.parametrize("schemes", [("https://",), ("",), ("1a",)])
+def test_a_scheme_that_is_none_is_refused(schemes: tuple[str, ...]) -> None:
+    """No URL would ever have it."""
+    with pytest.raises(DeclarationError, match="is no scheme"):
+        config.uri("x", schemes=schemes)
+
+
+@pytest.mark.parametrize(("text", "good"), [("git+ssh:x", True), ("gitssh:x", False)])
+def test_a_scheme_is_taken_as_it_is_written(text: str, *, good: bool) -> None:
+    """Its signs mean nothing in the pattern."""
+
+    @frozen
+    class Record:
+        source_a: str = config.uri("x", schemes=("git+ssh",))
+
+    loaded = read_environment(declare(variables_of(Record)), {**BASE, "BAQUP_SOURCE_A": text})
+    assert (loaded.findings == ()) == good
+
+
+def test_a_path_to_another_kind_of_thing_is_told_as_such(tmp_path: Path) -> None:
+    """Nobody is sent to make what is there."""
+    (tmp_path / "file").touch()
+
+    (problem,) = load(PATH=str(tmp_path / "file")).problems
+    assert problem.endswith("it is a file, not a directory; name a directory")
 
 
 def test_a_rule_that_does_not_exist_is_refused() -> None:
@@ -347,11 +413,12 @@ def test_a_duration_survives_being_written(milliseconds: int) -> None:
 
 
 def test_a_record_of_fields_without_variables_keeps_their_defaults() -> None:
-    """A field of the author's own, with a default, is left alone."""
+    """A field of the author's own that no argument fills is left alone."""
 
     @frozen
     class Record:
         source_a: str = config.text("x")
-        cache: dict[str, str] = attrs.field(factory=dict, kw_only=True)
+        cache: dict[str, str] = attrs.field(factory=dict, init=False)
 
-    assert record_of(Record, {"BAQUP_SOURCE_A": "1"}) == Record(source_a="1", cache={})
+    assert [each.name for each in variables_of(Record)] == ["BAQUP_SOURCE_A"]
+    assert record_of(Record, {"BAQUP_SOURCE_A": "1"}) == Record(source_a="1")

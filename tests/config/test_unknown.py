@@ -55,7 +55,9 @@ def test_a_missing_variable_is_told_with_the_name_that_was_meant_by_it() -> None
     del environ["BAQUP_JOB_ID"]
 
     (problem,) = read_environment(contract(), environ).problems
-    assert problem.endswith("unique id of the job; did you mean it by BAQUP_JOB_IDD?")
+    assert problem.endswith(
+        "(description: unique id of the job); did you mean it by BAQUP_JOB_IDD?"
+    )
 
 
 def test_an_unknown_name_is_a_warning_and_a_mistake_if_one_is_strict() -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from baqup_agent import controller
+from baqup_agent.clock import timestamp
 from baqup_agent.controller import Action, Fleet, Life
 from baqup_agent.controller import fleet as fleet_module
 from baqup_agent.controller.messages import read_message
+from baqup_agent.testing import ManualClock
 from tests.controller.runs import JOB_ID
 from tests.controller.wire import at, event, message
 
@@ -50,6 +54,19 @@ def test_what_names_no_agent_is_its_jobs_latest_agents():
 
     assert agent.key == (JOB_ID, "second")
     assert len(fleet) == 2
+
+
+def test_what_a_dead_agent_left_makes_it_nobodys_latest():
+    """What names no agent is not ascribed to it."""
+    fleet = Fleet()
+    told(fleet, message("status", 9, agent_id="dead", status="failed"))
+    nameless = message("progress", 2, percent_complete=40)
+    del nameless["agent_id"]
+    agent = told(fleet, nameless, 1.0)
+    fleet.look(2.0)
+
+    assert agent.key == (JOB_ID, "")
+    assert not agent.ended
 
 
 def test_only_what_changed_is_returned():
@@ -106,3 +123,14 @@ def test_every_public_name_of_the_controller_can_be_had():
     assert sorted(controller.__all__) == sorted(controller._HOMES)
     for name in controller.__all__:
         assert getattr(controller, name).__name__ == name
+
+
+def test_an_agent_of_which_only_old_events_are_left_is_not_taken_for_living():
+    """Its beat has expired; what it said last tells how long it has been silent."""
+    clock = ManualClock()
+    long_ago = timestamp(clock.now() - timedelta(minutes=10))
+    fleet = Fleet(clock=clock)
+    told(fleet, event(9, agent_id="dead", timestamp=long_ago), 1000.0)
+    fleet.look(1001.0)
+
+    assert [agent.verdict.life for agent in fleet] == [Life.DEAD]

@@ -20,7 +20,8 @@ def told(watched: Liveness, now_s: float) -> tuple[Life, Action | None]:
 
 
 def heartbeat(second: float, **members):
-    return read_message(message("heartbeat", 1, **{"timestamp": at(second), **members}))
+    made = {**message("heartbeat", 1), "timestamp": at(second), **members}
+    return read_message(made)
 
 
 AGES = [
@@ -153,6 +154,20 @@ def test_a_beat_that_is_not_later_than_the_last_is_no_sign_of_life(second):
     watched.take(heartbeat(second, state="failed"), 29.0)
 
     assert told(watched, 30.0) == (PRESUMED, PROBE)
+
+
+@pytest.mark.parametrize("second", [5, 4, -3600])
+def test_a_beat_with_a_new_number_is_a_sign_of_life_whatever_its_time(second):
+    """The agent's clock was set back: it says the latest time again, or an old one."""
+    watched = Liveness(0.0)
+    watched.take(heartbeat(5, seq=7), 0.0)
+    watched.probed(30.0)
+
+    assert watched.take(heartbeat(second, seq=8), 31.0)
+    assert told(watched, 45.9) == (FRESH, None)
+    assert not watched.take(heartbeat(5, seq=7), 60.0)
+    assert not watched.take(heartbeat(4, seq=6), 60.0)
+    assert told(watched, 61.0) == (PRESUMED, PROBE)
 
 
 @pytest.mark.parametrize("skew_s", [-86_400, -60, 0, 60, 86_400])

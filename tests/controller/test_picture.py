@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -33,6 +34,51 @@ def test_the_latest_heartbeat_counts_by_its_timestamp():
 
     assert seen.state == "completing"
     assert (seen.beats, seen.last_beat_s, seen.messages) == (1, 0.0, 2)
+
+
+def test_a_heartbeat_with_a_higher_number_is_later_whatever_its_time():
+    """The clock of its agent was set back; another agent's numbers say nothing about it."""
+    first = beat(5, state="running", agent_id="a", seq=3)
+    seen = picture(first, beat(2, state="completing", agent_id="a", seq=4), first)
+    other = picture(first, beat(2, state="completing", agent_id="b", seq=4))
+
+    assert (seen.state, seen.last_beat_s) == ("completing", 1.0)
+    assert other.state == "running"
+
+
+def status(second: int, agent_id: str | None, word: str = "failed") -> dict[str, Any]:
+    named = {} if agent_id is None else {"agent_id": agent_id}
+    return {"type": "status", "timestamp": T.format(second), "status": word, **named}
+
+
+OURS = beat(3, agent_id="ours")
+
+
+@pytest.mark.parametrize(
+    ("messages", "agent_id"),
+    [
+        ([OURS, status(1, "dead"), status(4, "ours")], "ours"),
+        ([OURS, status(4, "ours"), status(1, "dead")], "ours"),
+        ([OURS, status(4, "ours"), status(9, "dead")], "ours"),
+        ([OURS, status(9, "dead"), status(4, "ours")], "ours"),
+        ([status(9, "dead"), OURS, status(4, "ours")], "ours"),
+        ([status(4, "ours"), status(9, "dead"), OURS], "ours"),
+        ([OURS, status(9, "dead"), status(4, None)], None),
+        ([OURS, status(1, "dead"), status(2, "older")], "older"),
+        ([OURS, status(2, "older"), status(1, "dead")], "older"),
+    ],
+)
+def test_the_status_is_that_of_the_agent_that_beats(messages, agent_id):
+    """What it sends for a dead one counts only as long as it has said nothing for itself."""
+    assert (picture(*messages).status or {}).get("agent_id") == agent_id
+
+
+def test_of_its_own_statuses_the_latest_counts():
+    """By their timestamps."""
+    seen = picture(OURS, status(5, "ours", "success"), status(4, "ours"))
+
+    assert (seen.status or {})["status"] == "success"
+    assert seen.statuses == 1
 
 
 def test_an_intent_lasts_until_a_heartbeat_without_it():

@@ -126,9 +126,34 @@ def test_unreadable_lines_are_counted(file, reader):
 
 def test_stale_lines_are_left_out_and_events_are_not(file, reader):
     """The latest heartbeat counts; every event does, in the order of the file."""
-    append(file, text(5), text(3), *[line(event(n, timestamp=at(n))) for n in (7, 6)])
+    append(file, text(5), text(3), *[line(event(n, timestamp=at(9 - n))) for n in (6, 7)])
 
-    assert seqs(reader.finish()) == [5, 7, 6]
+    assert seqs(reader.finish()) == [5, 6, 7]
+
+
+def test_a_beat_after_its_agents_clock_was_set_back_is_told(file, reader):
+    """Its number is new; what is repeated has an old one."""
+    ahead = [text(n, timestamp=at(3600 + n)) for n in (1, 2)]
+    append(file, *ahead, text(3), ahead[1], text(4, timestamp=at(3602)), text(3))
+
+    assert seqs(reader.finish()) == [1, 2, 3, 4]
+
+
+def test_events_that_are_written_twice_are_told_once(file, reader):
+    """Whoever adopts what a killed agent left cannot know how far it had come."""
+    dead = [line(event(n, agent_id="dead", timestamp=at(n))) for n in (1, 2, 3, 4)]
+    append(file, *dead[:3])
+    assert seqs(reader.poll()) == [1, 2, 3]
+    append(file, line(event(1, timestamp=at(9))), *dead[1:], line(event(2, timestamp=at(9))))
+
+    assert seqs(reader.finish()) == [1, 4, 2]
+
+
+def test_events_that_say_not_whose_they_are_are_all_told(file, reader):
+    """Two processes that name no agent both count from one."""
+    append(file, *[line({**event(n, timestamp=at(n)), "agent_id": None}) for n in (1, 2, 1)])
+
+    assert seqs(reader.finish()) == [1, 2, 1]
 
 
 @pytest.mark.parametrize("how", ["cut short", "replaced"])

@@ -170,14 +170,17 @@ class Faltering:
         self.connect = real.connect
         self.close = real.close
         self.top_ms = real.top_ms
+        self.newest = real.newest
 
-    def send(self, message: Wire) -> None:
-        self._real.send(message)
+    def send(self, message: Wire) -> bool:
+        counts = self._real.send(message)
         self._falter()
+        return counts
 
-    def append(self, events: Sequence[Wire], base_ms: int = 0) -> None:
-        self._real.append(events, base_ms)
+    def append(self, events: Sequence[Wire], base_ms: int = 0) -> int:
+        taken = self._real.append(events, base_ms)
         self._falter()
+        return taken
 
     def _falter(self) -> None:
         if self._fails and self._fails.pop(0):
@@ -324,10 +327,10 @@ def test_a_message_that_no_bus_takes_holds_up_no_other(tmp_path, bus, key_prefix
     """It is given up, and counted."""
 
     class Picky(Faltering):
-        def append(self, events: Sequence[Wire], base_ms: int = 0) -> None:
+        def append(self, events: Sequence[Wire], base_ms: int = 0) -> int:
             if any(event["seq"] == 3 for event in events):
                 raise MessageRejected("not this one")
-            super().append(events, base_ms)
+            return super().append(events, base_ms)
 
     leave(tmp_path, key_prefix)
     (outcome,) = replay(
@@ -335,7 +338,77 @@ def test_a_message_that_no_bus_takes_holds_up_no_other(tmp_path, bus, key_prefix
     )
 
     assert (outcome.result, outcome.rejected) == (PUBLISHED, 1)
+    assert outcome.problem == "given up: record 3: MessageRejected: not this one"
     assert bus.seqs() == [(AGENT, n) for n in (1, 2, 4, 5)]
+
+
+ODD = [
+    '{"type":"event"}',
+    '{"type":"event","job_id":"j" broken',
+    '{"type":"event","x":' + "[" * 100_000 + "]" * 100_000 + "}",
+    '{"type":"status","seq":1}',
+    '{"type":"status","job_id":"j","agent_id":"dead","seq":1,"timestamp":5}',
+]
+
+
+@pytest.mark.parametrize("text", ODD, ids=lambda text: text[:40])
+def test_a_record_of_which_nothing_can_be_made_holds_up_no_other(tmp_path, bus, key_prefix, text):
+    """It is given up or skipped; the other messages and the other outboxes arrive."""
+    odd = box(tmp_path, "agent-odd")
+    for seq in (1, 2):
+        odd.append("event", "warn", to_json(event(stamp(seq, agent="agent-odd")).to_wire()))
+        if seq == 1:
+            odd.append("status" if "status" in text else "event", "warn", text)
+    crash(odd)
+    leave(tmp_path, key_prefix)
+    first, second = replay(tmp_path, bus, key_prefix=key_prefix)
+
+    assert (first.result, first.corrupt + first.rejected) == (PUBLISHED, 1)
+    assert first.corrupt or "given up: record " in (first.problem or "")
+    assert second.result == PUBLISHED
+    assert sorted(bus.seqs()) == sorted(
+        [("agent-odd", 1), ("agent-odd", 2), *((AGENT, n) for n in range(1, 6))]
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("fault", "result"), [(ValueError("odd"), PUBLISHED), (OSError(24, "too many"), WAITING)]
+)
+def test_trouble_with_one_outbox_holds_up_no_other(
+    tmp_path, bus, key_prefix, monkeypatch, fault, result
+):
+    """What cannot be made sense of is given up; what cannot be read now is kept for later."""
+    leave(tmp_path, key_prefix, "agent-a", events=1)
+    leave(tmp_path, key_prefix, "agent-b", events=1)
+    sources = find(tmp_path)
+    if result == WAITING:
+        real = Outbox.read
+
+        def read(self: Outbox, most: int, most_bytes: int):
+            if self.identity.agent_id == "agent-a":
+                raise fault
+            return real(self, most, most_bytes)
+
+        monkeypatch.setattr(Outbox, "read", read)
+
+    class Odd(Faltering):
+        def append(self, events: Sequence[Wire], base_ms: int = 0) -> int:
+            if events[0]["agent_id"] == "agent-a":
+                raise fault
+            return super().append(events, base_ms)
+
+    courier = Replay(
+        bus.settings,
+        open_bus=lambda settings, job: Odd(open_transport(settings, job), []),
+        pause=no_pause,
+    )
+    first, second = courier.run(sources)
+
+    assert (first.result, second.result, courier.outage) == (result, PUBLISHED, None)
+    assert ("odd" if result == PUBLISHED else "too many") in (first.problem or "")
+    assert bus.seqs() == [("agent-b", 1)]
+    assert (tmp_path / JOB / "agent-a").exists() == (result == WAITING)
 
 
 def test_the_prefix_of_keys_is_the_outboxs_own_unless_another_is_given(tmp_path, bus, key_prefix):

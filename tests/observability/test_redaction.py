@@ -327,3 +327,119 @@ def test_without_secrets_nothing_changes() -> None:
     assert redactor.text("a/b redis://x:y@z") == "a/b redis://x:y@z"
     assert not redactor.contains("anything")
     assert not redactor.betrays("anything")
+
+
+NAMED = [
+    ('{"password": "pw1", "api_key":"k1"}', '{"password": "[REDACTED]", "api_key":"[REDACTED]"}'),
+    ("{'token': None, 'secret': 12345}", "{'token': None, 'secret': [REDACTED]}"),
+    ('PASSWORD: "a\\"b" c', 'PASSWORD: "[REDACTED]" c'),
+    ("token: abcdef", "token: [REDACTED]"),
+    ("(passwd: bar)", "(passwd: [REDACTED])"),
+    ("\u0130 Token: ABC", "\u0130 Token: [REDACTED]"),
+    ("dump --db-password foo x", "dump --db-password [REDACTED] x"),
+    ("['x', '--password', 'foo bar', 'y']", "['x', '--password', '[REDACTED]', 'y']"),
+    ("x-api-key: kk", "x-api-key: [REDACTED]"),
+    ("pwd=a)b c", "pwd=[REDACTED] c"),
+    ("Set-Cookie: sess=1; b=2 refused", "Set-Cookie: [REDACTED] refused"),
+    ('{"cookie": "sess"}', '{"cookie": "[REDACTED]"}'),
+    ("Authorization: Basic dXNlcjpwdw==", "Authorization: Basic [REDACTED]"),
+    ("authorization: Bearer ab", "authorization: Bearer [REDACTED]"),
+    ("passphrase: x credentials: y", "passphrase: [REDACTED] credentials: [REDACTED]"),
+]
+
+
+@pytest.mark.parametrize(("text", "cleaned"), NAMED)
+@pytest.mark.parametrize("sanitize", ["moderate", "strict"])
+def test_a_value_behind_the_name_of_a_credential_is_hidden(
+    text: str, cleaned: str, sanitize: str
+) -> None:
+    """As JSON, as a header, as a setting or an option; also once more encoded, and only once."""
+    redactor = Redactor(sanitize=sanitize)
+
+    assert redactor.text(text) == cleaned
+    assert redactor.text(cleaned) == cleaned
+    assert redactor.contains(json.dumps([text]))
+    assert json.loads(redactor.text(json.dumps([text]))) == [cleaned]
+    assert Redactor(sanitize="none").text(text) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "token: none, retrying", "the password: must be set", '{"token": null}', '{"token": ""}',
+        '{"secret": {"rows": 3}}', "use --token or --password to log in", "--password --verbose",
+        "KeyError: 'password'", "tokens: 3, keys: 4", "cookie: refused", "the key: 7",
+        "password", "secret:", "wrong password for user shop at 10.0.0.7:5432",
+    ],
+)  # fmt: skip
+def test_words_around_the_name_of_a_credential_stay(text: str) -> None:
+    """A line that speaks of a credential without telling it is left as it is."""
+    assert Redactor(sanitize="strict").text(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "cleaned"),
+    [
+        ("no '/data/my file' here", "no '[PATH]' here"),
+        ('{"a": "/a b", "c": "x"}', '{"a": "[PATH]", "c": "x"}'),
+        ('"say \\"/a b\\" "', '"say \\"[PATH]\\" "'),
+        ("at file:///home/al/x now", "at file://[PATH] now"),
+        ("unix:///run/redis.sock?db=0", "unix://[PATH]"),
+        ("it's /a b", "it's [PATH] b"),
+        ("https://h/p '1 / 2'", "https://h/p '1 / 2'"),
+    ],
+)
+def test_paths_go_as_a_whole(text: str, cleaned: str) -> None:
+    """Blanks are part of a path between quotation marks, and a path may stand in a URL."""
+    redactor = Redactor(sanitize="strict")
+
+    assert redactor.text(text) == cleaned
+    assert redactor.text(cleaned) == cleaned
+    assert Redactor().text(text) == text
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://127.0.0.1:6379/0", "redis://me@h:1/0", "file:///data/out", "unix:///run/r.sock",
+        "redis+cluster://h1:1,h2:2", "rediss://h/0?ssl_keyfile=/k&client_name=c", "redis://me:@h",
+    ],
+)  # fmt: skip
+def test_a_url_without_a_password_stays_visible(url: str) -> None:
+    """What is no secret helps whoever reads the log."""
+    redactor = Redactor(sanitize="none")
+
+    assert redactor.add_url(Secret(url)) is True
+    assert redactor.text(f"the bus at {url} refused") == f"the bus at {url} refused"
+    assert redactor.forms == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("url", "told", "cleaned"),
+    [
+        ("redis://me:p%40ss@h:1/0", "me h:1/0 p@ss p%40ss", "me h:1/0 [REDACTED] [REDACTED]"),
+        ("redis+sentinel://:pw12@h1:26379,h2/master", "h1:26379,h2/master pw12",
+         "h1:26379,h2/master [REDACTED]"),
+        ("rediss://h/0?ssl_password=a%2Bb12", "h/0 a+b12 a%2Bb12", "h/0 [REDACTED] [REDACTED]"),
+        ("rediss://h?db=1&ssl_keyfile_password=kfp1", "h?db=1 kfp1", "h?db=1 [REDACTED]"),
+        ("redis+sentinel://h/m?sentinel_password=two+words", "h/m two words", "h/m [REDACTED]"),
+        ("redis://:p/w#12@h:1", "h:1 p/w#12", "h:1 [REDACTED]"),
+        ("redis://:p[w12@h:1", "h:1 p[w12", "h:1 [REDACTED]"),
+        ("hunter2secret", "a hunter2secret", "a [REDACTED]"),
+    ],
+)  # fmt: skip
+def test_of_a_url_its_passwords_are_hidden(url: str, told: str, cleaned: str) -> None:
+    """As they stand there and as they are meant, and the whole URL; hosts and users are not."""
+    redactor = Redactor(sanitize="none")
+
+    assert redactor.add_url(Secret(url)) is True
+    assert redactor.text(told) == cleaned
+    assert redactor.text(f"<{url}>") == "<[REDACTED]>"
+
+
+def test_a_short_password_of_a_url_is_told_as_weak() -> None:
+    """It is hidden as a word of its own and inside its URL."""
+    redactor = Redactor(sanitize="none")
+
+    assert redactor.add_url(Secret("redis://:pw@h:1")) is False
+    assert redactor.text("pw pwd redis://:pw@h:1") == "[REDACTED] pwd [REDACTED]"

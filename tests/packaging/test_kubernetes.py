@@ -339,6 +339,66 @@ def test_a_name_that_kubernetes_refuses_is_refused_here(more: dict[str, Any], me
         order(**more)
 
 
+@pytest.mark.parametrize(
+    "image",
+    [
+        "x", "agent-x:1.0_2", "registry.example:5000/team/agent__x:V1", "[::1]:5000/x",
+        "Registry.example/x", f"x@sha256:{'0a' * 32}", f"x:1@sha256:{'0' * 64}",
+    ],
+)  # fmt: skip
+def test_a_name_of_an_image_is_taken(image: str) -> None:
+    """With or without a server, its port, a tag and a digest."""
+    job = job_manifest(JobManifest(Placement(agent_fs(), "snapshot", image)))
+
+    assert pod(job)["containers"][0]["image"] == image
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        "", " ", "bad image", "x\n", "Agent-X", "team/Agent", "x:", "x:a b", "x:-1", "-x", "x/",
+        "/x", "a//b", "https://registry.example/x", "x@sha256:0", f"x:{'1' * 129}", "x" * 256, "ü",
+    ],
+)  # fmt: skip
+def test_what_is_no_name_of_an_image_is_refused(image: str) -> None:
+    """Before a cluster does, in one line that shows what one looks like."""
+    with pytest.raises(ConfigError, match="is no name of an image; give one like") as caught:
+        Placement(agent_fs(), "snapshot", image)
+
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "path", ["/x", "/", "/source/.bus", "/staging/../x", "/staging2", "/staging/%2e%2e/x"]
+)
+def test_a_bus_where_the_container_cannot_write_is_refused(path: str) -> None:
+    """Its root is read-only, and so is the source; the message names a place that would do."""
+    with pytest.raises(ConfigError, match=r"give a directory in staging, .*file:///staging/\.bus"):
+        order(values={"BAQUP_BUS_URL": f"file://{path}"})
+
+
+def test_a_bus_that_is_lost_with_the_pod_is_told() -> None:
+    """One of files in a passing volume; one in staging is as good as another."""
+    passing = notes(order(values={"BAQUP_BUS_URL": "file:///tmp/bus"}))
+    lasting = notes(order(values={"BAQUP_BUS_URL": "file:///staging/.bus"}))
+
+    assert any(line.startswith("WARNING: file:///tmp/bus is lost with the pod") for line in passing)
+    assert not any("WARNING" in line for line in lasting)
+
+
+def test_a_bus_that_nobody_named_is_told() -> None:
+    """The header names it, and the option for another; one that was given needs no word."""
+    assumed = "\n".join(notes(order()))
+    given_one = "\n".join(notes(order(values={"BAQUP_BUS_URL": "redis://bus:6379/1"})))
+
+    assert "Reports go to redis://redis:6379/0" in assumed
+    assert "--env BAQUP_BUS_URL=URL" in assumed
+    assert "Reports go to" not in given_one
+    for text in (assumed, given_one):
+        assert "Lost with the pod: /tmp/baqup-buffer" in text
+        assert "Needs the image registry.example/x:1 in a registry" in text
+
+
 def test_the_memory_is_what_the_agent_asks_for() -> None:
     """Requests and limits follow its requirements, and a limit that was given goes before."""
     container = pod(job_manifest(order(described())))["containers"][0]

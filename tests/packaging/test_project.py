@@ -20,7 +20,7 @@ from dockerfile_parse import DockerfileParser
 from jsonschema.protocols import Validator
 from jsonschema.validators import validator_for
 
-from baqup_agent.contract import Role
+from baqup_agent.contract import STOP_GRACE_S, Role
 from baqup_agent.errors import UsageError
 from baqup_agent.packaging.comparison import compare
 from baqup_agent.packaging.description import describe
@@ -166,7 +166,7 @@ def test_the_compose_service_is_restricted() -> None:
     assert agent["user"] == "1000:1000"
     assert agent["read_only"] is True
     assert agent["cap_drop"] == ["ALL"]
-    assert agent["stop_grace_period"] == "67s"
+    assert agent["stop_grace_period"] == f"{STOP_GRACE_S}s"
     assert agent["restart"] == "no"
     assert agent["tmpfs"] == ["/tmp:uid=1000,gid=1000,mode=0700"]
     assert {each["target"]: each.get("read_only", False) for each in agent["volumes"]} == {
@@ -234,6 +234,29 @@ def test_a_project_declares_what_it_needs() -> None:
     assert project["tool"]["hatch"]["version"]["path"] in texts
     assert "class MyDbAgent(Agent):" in texts["agent_my_db/agent.py"]
     assert all("$" not in text for name, text in texts.items() if name.endswith(".py"))
+
+
+def test_the_readme_tells_what_a_person_would_stumble_over() -> None:
+    """Commands of the environment, the agent's exit code, the registry, and what a pod loses."""
+    readme = texts_of("sqlite")["README.md"]
+    words = " ".join(readme.split())
+
+    assert ".venv/bin/baqup-agent image check" in words
+    assert "docker compose up --exit-code-from agent-sqlite" in words
+    assert "docker push REGISTRY/agent-sqlite:0.1.0" in words
+    assert "`emptyDir`, which is lost with the pod" in words
+    assert all("baqup-agent" not in line.split(" ")[0] for line in readme.splitlines()
+               if not line.startswith(".venv/bin/"))  # fmt: skip
+
+
+def test_a_project_says_which_policies_on_links_it_has() -> None:
+    """The schema on the image does not promise what the agent refuses."""
+    parser = DockerfileParser(fileobj=io.BytesIO())
+    parser.content = texts_of("sqlite")["Dockerfile"]
+
+    schema = json.loads(parser.labels["io.baqup.schema"])
+    links = schema["properties"]["BAQUP_SOURCE_FOLLOW_SYMLINKS"]
+    assert "follow" not in json.dumps(links)
 
 
 @pytest.mark.parametrize(

@@ -67,6 +67,44 @@ def test_an_answer_that_nobody_reads_is_no_traceback(question: str) -> None:
     assert (done.returncode, done.stderr) == (74, b"")
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no full device")
+@pytest.mark.parametrize("question", ["--help", "--version"])
+def test_help_that_cannot_be_written_is_told_in_one_line(question: str) -> None:
+    """A full disk is an I/O error; nobody is told that all is well."""
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [sys.executable, str(ACTOR), question],
+            env=ENVIRON, stdout=full, stderr=subprocess.PIPE, text=True, check=False,
+        )  # fmt: skip
+
+    assert done.returncode == 74
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("agent-actor: the answer cannot be written: No space left")
+
+
+@pytest.mark.parametrize("arguments", [[], ["snapshot"], ["--info"], ["--validate"]])
+def test_a_class_without_a_role_says_what_it_lacks(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever it is asked; a name that is nearly a role's is pointed at."""
+
+    class Typo(Agent):
+        name = "agent-typo"
+        version = "1"
+
+        def snapshott(self, job: Job) -> None:
+            """Do nothing."""
+
+    with pytest.raises(SystemExit) as left:
+        Typo.main(arguments)
+
+    out, err = capsys.readouterr()
+    message = json.loads(err)["message"]
+    assert (left.value.code, out) == (64, "")
+    assert message.startswith("Typo defines no role; define snapshot(self, job), or one of restore")
+    assert message.endswith("; did you mean snapshot by snapshott?")
+
+
 def test_the_stop_grace_is_what_the_lifecycle_needs() -> None:
     """The longest live state that a stop signal lets finish, its overrun, and the last report."""
     completing = CONTRACT.state("completing").deadline

@@ -122,6 +122,13 @@ def test_help_lists_the_environment_that_matters() -> None:
     assert "75 completed, but unreported" in " ".join(shown.split())
 
 
+def test_the_schemes_of_a_url_are_told() -> None:
+    """In help, table and template."""
+    assert "BAQUP_SOURCE_HOOK  (uri, https)" in ask("--help").stdout
+    assert "| `BAQUP_SOURCE_HOOK` | uri, https |" in ask("--env-table").stdout
+    assert "# who is told; uri, https\n" in ask("--env-template").stdout
+
+
 def test_help_knows_every_option_of_completion() -> None:
     """And completion every option of help."""
     shown = ask("--help").stdout

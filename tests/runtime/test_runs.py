@@ -203,7 +203,7 @@ def test_a_job_id_that_is_no_uuid_is_refused(act: Act, job_id: str) -> None:
 
     assert run.wait() == 64
     assert "BAQUP_JOB_ID" in run.log[-1]["message"]
-    assert "expected a UUID" in run.log[-1]["message"]
+    assert "a UUID such as" in run.log[-1]["message"]
     assert not run.staging.exists()
 
 

@@ -17,12 +17,14 @@ from jsonschema import Draft202012Validator
 
 from baqup_agent.agents.fs import FsAgent
 from baqup_agent.bus.url import parse_bus_url
+from baqup_agent.config.blank import admits_empty
 from baqup_agent.config.coercion import Uncoercible, coerce
 from baqup_agent.config.variables import VARIABLES, Kind
 from baqup_agent.contract import Role
 from baqup_agent.errors import BusRefused
-from baqup_agent.runtime.configuring import PLAIN_URL
+from baqup_agent.runtime.configuring import _COMMON_LEVEL, PLAIN_URL
 from baqup_agent.runtime.validating import validity
+from baqup_agent.staging.codec import CODECS
 from tests.config.generated import BASE, TEXTS
 from tests.spec import assert_keeps
 
@@ -118,6 +120,64 @@ def test_a_url_that_is_let_pass_is_one(url: str) -> None:
     parse_bus_url(url)
 
 
+@pytest.mark.parametrize(
+    ("algorithm", "level", "code"),
+    [("zstd", "22", 0), ("gzip", "9", 0), ("gzip", "10", 64), ("gzip", "-1", 64), ("lz4", "13", 64),
+     ("none", "22", 0)],
+)  # fmt: skip
+def test_a_level_that_the_algorithm_lacks_is_a_mistake(
+    algorithm: str, level: str, code: int
+) -> None:
+    """It is told before a run, unless nothing is compressed."""
+    asked = {"BAQUP_ARTIFACT_COMPRESS_ALGORITHM": algorithm, "BAQUP_ARTIFACT_COMPRESS_LEVEL": level}
+    text, verdict = validity(FsAgent, Role.SNAPSHOT, {**GOOD, **asked})
+
+    assert verdict == code
+    assert text.startswith("BAQUP_ARTIFACT_COMPRESS_LEVEL is") == (code == 64)
+    off = {**GOOD, **asked, "BAQUP_ARTIFACT_COMPRESS": "false"}
+    assert validity(FsAgent, Role.SNAPSHOT, off)[1] == 0
+
+
+def test_the_level_that_is_let_pass_is_known_to_all() -> None:
+    """What is not looked up needs no looking up."""
+    assert all(_COMMON_LEVEL in codec.levels for codec in CODECS.values() if codec.levels)
+
+
+PARENT = f"00-{'1' * 32}-{'2' * 16}-01"
+
+
+@pytest.mark.parametrize(
+    ("own", "warning"),
+    [
+        (
+            {"AGENT_TRACING_ENABLED": "true"},
+            "but there is no endpoint; set BAQUP_AGENT",
+        ),
+        ({"AGENT_TRACING_ENDPOINT": "ftp://me:hunter2@h"}, "is no http or https URL; give an OTLP"),
+        ({"AGENT_TRACING_ENDPOINT": "collector:4318"}, "is no http or https URL; give an OTLP"),
+        ({"JOB_TRACE_PARENT": "00-1-2-3", "SECRET_X": "hunter2"}, "is no W3C traceparent; give"),
+        ({"JOB_TRACE_PARENT": "hunter2 x", "SECRET_X": "hunter2"}, "is no W3C traceparent; give"),
+        ({"AGENT_TRACING_ENABLED": "true", "AGENT_TRACING_ENDPOINT": "http://h:4318/x"}, None),
+        ({"AGENT_TRACING_ENDPOINT": "https://me:pw@[::1]:4318"}, None),
+        ({"JOB_TRACE_PARENT": PARENT}, None),
+        ({"JOB_TRACE_PARENT": "", "AGENT_TRACING_ENDPOINT": ""}, None),
+    ],
+)
+def test_tracing_that_would_come_to_nothing_is_a_warning(
+    own: dict[str, str], warning: str | None
+) -> None:
+    """A run goes on without it, so that even who is strict gets no error; nothing is given away."""
+    environ = {**GOOD, **{f"BAQUP_{name}": text for name, text in own.items()}}
+    text, code = validity(FsAgent, Role.SNAPSHOT, environ, strict=True)
+
+    assert code == 0
+    assert len(text.splitlines()) == (1 if warning is None else 2)
+    assert warning is None or warning in text.splitlines()[1]
+    assert "hunter2" not in text
+    document = validity(FsAgent, Role.SNAPSHOT, environ, as_json=True)[0]
+    assert_keeps("validation", json.loads(document))
+
+
 # --- fuzzed environments
 
 DECLARED = FsAgent.declaration().variables
@@ -157,16 +217,21 @@ def the_schema_accepts(environ: dict[str, str], role: Role | None) -> bool:
     """What jsonschema says; of a bus's URL, of which it cannot, what the bus says."""
     instance: dict[str, Any] = {} if role is None else {"role": role.value}
     for name, form in SCHEMA["properties"].items():
-        if name in environ:
+        if environ.get(name, "") or (name in environ and admits_empty(form)):
             try:
                 instance[name] = coerce(environ[name], form)
             except Uncoercible:
                 return False
     if not VALIDATOR.is_valid(instance):
         return False
+    level = instance.get("BAQUP_ARTIFACT_COMPRESS_LEVEL", 3)
+    algorithm = instance.get("BAQUP_ARTIFACT_COMPRESS_ALGORITHM", "zstd")
+    levels = CODECS[algorithm].levels
+    if instance.get("BAQUP_ARTIFACT_COMPRESS", True) and levels and level not in levels:
+        return False
     from baqup_agent import Secret
 
-    password = environ.get("BAQUP_SECRET_BUS_PASSWORD")
+    password = environ.get("BAQUP_SECRET_BUS_PASSWORD") or None
     try:
         parse_bus_url(environ["BAQUP_BUS_URL"], None if password is None else Secret(password))
     except (BusRefused, UnicodeError):

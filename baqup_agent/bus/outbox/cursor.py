@@ -12,6 +12,7 @@ from zlib import crc32
 
 from attrs import field, frozen
 
+from baqup_agent.bus.outbox.directory import read_file
 from baqup_agent.bus.outbox.record import Position
 from baqup_agent.bus.outbox.room import SHARES
 
@@ -40,7 +41,11 @@ class Cursor:
 
 
 def read_cursor(directory: int) -> Cursor:
-    """Return what was written last; the beginning if nothing readable is there."""
+    """Return what was written last; the beginning if there is nothing, or it is damaged.
+
+    Raises:
+        OSError: it cannot be read at present, which tells nothing of what it says.
+    """
     turn_and_cursor = _read(directory)
     return Cursor() if turn_and_cursor is None else turn_and_cursor[1]
 
@@ -57,9 +62,17 @@ class CursorFile:
         self._turn = 0 if latest is None else latest[0]
         self._fd = os.open(CURSOR_NAME, os.O_WRONLY | os.O_CREAT | _FLAGS, 0o600, dir_fd=directory)
         self._unsynced = False
-        if latest is None:  # take the space while there is some
+        if latest is None:
+            self._take_space()
+
+    def _take_space(self) -> None:
+        """Write both slots while the disk has room for them."""
+        try:
             self.write(Cursor())
             self.write(Cursor())
+        except BaseException:
+            self.close()
+            raise
 
     def write(self, cursor: Cursor) -> None:
         """Overwrite the older slot."""
@@ -72,8 +85,12 @@ class CursorFile:
     def sync(self) -> None:
         """Make sure that what was written survives a power cut."""
         if self._unsynced:
-            self._unsynced = False
-            os.fdatasync(self._fd)
+            self._unsynced = False  # before: another thread may write meanwhile
+            try:
+                os.fdatasync(self._fd)
+            except OSError:
+                self._unsynced = True
+                raise
 
     def close(self) -> None:
         """Close the file."""
@@ -81,16 +98,7 @@ class CursorFile:
 
 
 def _read(directory: int) -> tuple[int, Cursor] | None:
-    try:
-        fd = os.open(CURSOR_NAME, os.O_RDONLY | _FLAGS, dir_fd=directory)
-    except OSError:
-        return None
-    try:
-        content = os.pread(fd, 2 * _SLOT, 0)
-    except OSError:
-        return None
-    finally:
-        os.close(fd)
+    content = read_file(CURSOR_NAME, directory, 2 * _SLOT) or b""
     slots = filter(None, (_decode(content[:_SLOT]), _decode(content[_SLOT:])))
     return max(slots, key=lambda slot: slot[0], default=None)
 

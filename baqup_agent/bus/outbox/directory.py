@@ -84,11 +84,43 @@ def _enter(name: str, parent: int | None, shown: Path, owners: set[int] | None) 
         if error.errno in {errno.ELOOP, errno.ENOTDIR} and shown.is_symlink():
             raise ForeignDirectory(f"{shown} is a symbolic link") from error
         raise OSError(error.errno, error.strerror, str(shown)) from error
-    owner = os.fstat(fd).st_uid
+    try:
+        owner = os.fstat(fd).st_uid
+    except BaseException:
+        os.close(fd)
+        raise
     if owners is not None and owner not in owners:
         os.close(fd)
         raise ForeignDirectory(f"{shown} belongs to another user (uid {owner})")
     return fd
+
+
+def read_file(name: str, parent: int, most_bytes: int) -> bytes | None:
+    """Return what a small file holds, at most so many bytes of it.
+
+    Returns:
+        None if there is no file of that name, but nothing at all or, say, a link or a pipe.
+
+    Raises:
+        OSError: there may be one, but at present it cannot be opened or read.
+    """
+    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+    try:
+        fd = os.open(name, flags, dir_fd=parent)
+    except OSError as error:
+        if error.errno in {errno.ENOENT, errno.ELOOP, errno.ENXIO}:
+            return None
+        raise
+    try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            return None
+        pieces = []
+        while most_bytes > 0 and (piece := os.read(fd, most_bytes)):
+            pieces.append(piece)
+            most_bytes -= len(piece)
+        return b"".join(pieces)
+    finally:
+        os.close(fd)
 
 
 def directories_in(fd: int) -> list[str]:

@@ -15,7 +15,7 @@ class Disk:
     """The files of one outbox.
 
     Args:
-        incarnation: the directory; taken over.
+        incarnation: the directory; taken over, unless this fails.
         sizes: see `Sizes`.
         repair: whether anything may be changed; False leaves every byte as it is.
 
@@ -36,7 +36,7 @@ class Disk:
         self.found = read_cursor(incarnation.fd)
         self.kept_status, self.reserve_damaged = read_reserve(incarnation.fd)
         self._cursor = CursorFile(incarnation.fd) if repair else None
-        self._reserve = Reserve(incarnation.fd, sizes.reserve_bytes) if repair else None
+        self._reserve = _reserve(incarnation.fd, sizes.reserve_bytes) if repair else None
 
     def remove(self, numbers: list[int]) -> None:
         """Delete segments that are acknowledged."""
@@ -91,9 +91,18 @@ class Disk:
             What could not be removed, as one line.
         """
         leftover = self.incarnation.remove() if remove else None
-        self.segments.seal()
+        self.segments.close()
         for file in (self._cursor, self._reserve):
             if file is not None:
-                file.close()
+                with contextlib.suppress(OSError):
+                    file.close()
         self.incarnation.close()
         return leftover
+
+
+def _reserve(directory: int, size_bytes: int) -> Reserve | None:
+    """Open the reserve; an outbox can do without one."""
+    try:
+        return Reserve(directory, size_bytes)
+    except OSError:
+        return None

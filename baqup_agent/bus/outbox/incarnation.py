@@ -59,19 +59,29 @@ class Incarnation:
         parent: descriptor of the job's directory; taken over.
         fd: descriptor of the directory itself; taken over.
         held: the lock; None for one that is only looked at and has none.
+        made: whether it was made just now, so that nothing is lost with it.
 
     Attributes:
         fd: descriptor of the directory.
+        made: see above.
     """
 
     def __init__(
-        self, path: Path, identity: Identity, parent: int, fd: int, held: lock.Lock | None
+        self,
+        path: Path,
+        identity: Identity,
+        parent: int,
+        fd: int,
+        held: lock.Lock | None,
+        *,
+        made: bool = False,
     ) -> None:
         self.path = path
         self.identity = identity
         self.fd = fd
         self._parent = parent
         self._lock = held
+        self.made = made
         self._names_synced = False
 
     def sync_names(self, *, changed: bool) -> None:
@@ -143,28 +153,49 @@ def _create_or_reopen(root: Path, identity: Identity) -> Incarnation:
         base = directory.enter_root(root, create=True)
         try:
             directory.make(identity.job_id, base)
-            parent = directory.enter(identity.job_id, base, path.parent)
+            with _no_empty_directory(identity.job_id, base):
+                parent = directory.enter(identity.job_id, base, path.parent)
+                opened.append(parent)
+                return _of_job(parent, path, identity, opened)
         finally:
             os.close(base)
-        opened.append(parent)
-        if not _is_there(identity.agent_id, parent) and (made := _create(parent, identity)):
-            fd, held = made
-            return Incarnation(path, identity, parent, fd, held)
-        fd = directory.enter(identity.agent_id, parent, path)
-        opened.append(fd)
-        held = seize(fd, create=True)
+
+
+@contextmanager
+def _no_empty_directory(name: str, parent: int) -> Iterator[None]:
+    """Remove a directory if the block fails, provided that nothing is in it."""
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.rmdir(name, dir_fd=parent)
+        raise
+
+
+def _of_job(parent: int, path: Path, identity: Identity, opened: list[int]) -> Incarnation:
+    if not _is_there(identity.agent_id, parent) and (made := _create(parent, identity)):
+        fd, held = made
+        return Incarnation(path, identity, parent, fd, held, made=True)
+    fd = directory.enter(identity.agent_id, parent, path)
+    opened.append(fd)
+    held = seize(fd, create=True)
+    try:
         known = read_metadata(fd)
         if known is not None:
             identity = evolve(identity, created_at=known["created_at"])
         _write_metadata(fd, identity)
-        return Incarnation(path, identity, parent, fd, held)
+    except BaseException:
+        held.release()
+        raise
+    return Incarnation(path, identity, parent, fd, held)
 
 
 def _create(parent: int, identity: Identity) -> tuple[int, lock.Lock] | None:
     """Make the directory; None if somebody else was quicker."""
     hidden = f".new-{os.urandom(8).hex()}"
     directory.make(hidden, parent)
-    fd = directory.enter(hidden, parent, Path(hidden))
+    with _no_empty_directory(hidden, parent):
+        fd = directory.enter(hidden, parent, Path(hidden))
     try:
         held = seize(fd, create=True)
         try:
@@ -202,7 +233,12 @@ def seize(fd: int, *, create: bool) -> lock.Lock:
     held = lock.take(fd, create=create)
     if held is None:
         raise BlockingIOError("another process uses it")
-    if not held.is_named(fd):
+    try:
+        named = held.is_named(fd)
+    except BaseException:
+        held.release()
+        raise
+    if not named:
         held.release()
         raise FileNotFoundError("the outbox was removed meanwhile")
     return held
@@ -221,12 +257,14 @@ def closing_on_error() -> Iterator[list[int]]:
 
 
 def read_metadata(fd: int) -> dict[str, Any] | None:
-    """Return what ``outbox.json`` says; None if it is missing, damaged or of another version."""
-    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+    """Return what ``outbox.json`` says; None if it is missing, damaged or of another version.
+
+    Raises:
+        OSError: it cannot be read at present.
+    """
     try:
-        with open(os.open(METADATA_NAME, flags, dir_fd=fd), "rb") as file:  # noqa: PTH123
-            found = json.loads(file.read(_MAX_METADATA_BYTES))
-    except (OSError, ValueError, RecursionError):
+        found = json.loads(directory.read_file(METADATA_NAME, fd, _MAX_METADATA_BYTES) or b"")
+    except (ValueError, RecursionError):
         return None
     if not isinstance(found, dict) or found.get("version") != VERSION:
         return None

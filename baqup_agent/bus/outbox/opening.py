@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from baqup_agent.bus.outbox.disk import Disk
-from baqup_agent.bus.outbox.incarnation import Identity, create_or_reopen
+from baqup_agent.bus.outbox.incarnation import Identity, Incarnation, create_or_reopen
 from baqup_agent.bus.outbox.outbox import Outbox
 from baqup_agent.bus.outbox.room import LIMIT_BYTES, Sizes
 from baqup_agent.clock import Clock, SystemClock, timestamp
@@ -40,14 +40,29 @@ def open_outbox(
     identity = Identity(job_id, agent_id, key_prefix, created_at)
     sizes = sizes or Sizes(limit_bytes=limit_bytes)
     try:
-        incarnation = create_or_reopen(root, identity)
-        try:
-            return Outbox(incarnation.identity, Disk(incarnation, sizes, repair=True), sizes)
-        except BaseException:
-            incarnation.close()
-            raise
+        return open_incarnation(create_or_reopen(root, identity), sizes, repair=True)
     except (OSError, ValueError) as error:  # ValueError: a name that no file system knows
         return Outbox(identity, None, sizes, degraded=_reason(root, error))
+
+
+def open_incarnation(incarnation: Incarnation, sizes: Sizes, *, repair: bool) -> Outbox:
+    """Open the outbox in a directory, which is taken over, and let go of if that fails.
+
+    Raises:
+        OSError: something of it cannot be opened or read.
+    """
+    try:
+        disk = Disk(incarnation, sizes, repair=repair)
+    except BaseException:
+        if incarnation.made:
+            incarnation.remove()
+        incarnation.close()
+        raise
+    try:
+        return Outbox(incarnation.identity, disk, sizes)
+    except BaseException:
+        disk.close(remove=incarnation.made)
+        raise
 
 
 def _reason(root: Path, error: Exception) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,7 +14,6 @@ from attrs import frozen
 
 from baqup_agent.bus.outbox import directory, lock
 from baqup_agent.bus.outbox.cursor import CURSOR_NAME
-from baqup_agent.bus.outbox.disk import Disk
 from baqup_agent.bus.outbox.incarnation import (
     METADATA_NAME,
     Identity,
@@ -22,6 +23,7 @@ from baqup_agent.bus.outbox.incarnation import (
     read_metadata,
     seize,
 )
+from baqup_agent.bus.outbox.opening import open_incarnation
 from baqup_agent.bus.outbox.outbox import Outbox
 from baqup_agent.bus.outbox.reserve import RESERVE_NAME
 from baqup_agent.bus.outbox.room import Sizes
@@ -36,36 +38,63 @@ _SIZES = Sizes(reserve_bytes=0)
 _BIRTH_S = 60.0
 
 
-def adopt(root: Path, job_id: str, own_agent_id: str) -> list[Outbox]:
-    """Take over the outboxes that dead processes of a job left, oldest first.
+def adopt(root: Path, job_id: str, own_agent_id: str) -> Iterator[Outbox]:
+    """Take over the outboxes that dead processes of a job left, oldest first, one by one.
 
-    Those of live processes are left alone, and so is what is no outbox, or not ours.
+    Those of live processes are left alone, and so is what is no outbox, or not ours, or cannot
+    be opened or read at present: that is for whoever tries next.
 
     Args:
         root: ``BAQUP_BUS_FALLBACK_DIR``.
         job_id: the job.
         own_agent_id: this process, whose own outbox is not looked at.
 
-    Returns:
-        The outboxes, locked. Closing one removes it once all of it is acknowledged.
+    Yields:
+        An outbox, locked. Closing it removes it once all of it is acknowledged. Each is opened
+        when it is asked for: with the one before closed, no more than one is open at a time.
     """
-    adopted: list[Outbox] = []
-    with contextlib.suppress(OSError):
-        directory.check_component("job id", job_id)
-        base = directory.enter_root(root, create=False)
-        try:
-            parent = directory.enter(job_id, base, root / job_id)
-        finally:
-            os.close(base)
-        try:
-            for name in directory.directories_in(parent):
-                if name != own_agent_id:
-                    with contextlib.suppress(OSError):
-                        adopted.append(_adopt(root / job_id / name, parent))
-            _sweep(parent)
-        finally:
-            os.close(parent)
-    return sorted(adopted, key=lambda it: (it.identity.created_at, it.identity.agent_id))
+    for name in _by_age(root, job_id, own_agent_id):
+        adopted = None
+        with contextlib.suppress(OSError), _job_directory(root, job_id) as parent:
+            path = root / job_id / name
+            adopted = _open(path, parent, enter=directory.enter, repair=True)
+        if adopted is not None:
+            yield adopted
+
+
+def _by_age(root: Path, job_id: str, own_agent_id: str) -> list[str]:
+    """Return what may be outboxes of a job, oldest first, and sweep away what was never one."""
+    found: list[tuple[str, str, str]] = []
+    with contextlib.suppress(OSError), _job_directory(root, job_id) as parent:
+        for name in directory.directories_in(parent):
+            if name != own_agent_id:
+                with contextlib.suppress(OSError):
+                    identity = _identity_in(root / job_id / name, parent)
+                    found.append((identity.created_at, identity.agent_id, name))
+        _sweep(parent)
+    return [name for _, _, name in sorted(found)]
+
+
+@contextmanager
+def _job_directory(root: Path, job_id: str) -> Iterator[int]:
+    directory.check_component("job id", job_id)
+    base = directory.enter_root(root, create=False)
+    try:
+        parent = directory.enter(job_id, base, root / job_id)
+    finally:
+        os.close(base)
+    try:
+        yield parent
+    finally:
+        os.close(parent)
+
+
+def _identity_in(path: Path, parent: int) -> Identity:
+    fd = directory.enter(path.name, parent, path)
+    try:
+        return _identity(path, fd)
+    finally:
+        os.close(fd)
 
 
 @frozen
@@ -157,10 +186,6 @@ def _look(path: Path, fd: int) -> Found:
     return Found(path, identity, alive=False)
 
 
-def _adopt(path: Path, parent: int) -> Outbox:
-    return _open(path, parent, enter=directory.enter, repair=True)
-
-
 def _open(path: Path, parent: int, *, enter: directory.Enter, repair: bool) -> Outbox:
     with closing_on_error() as opened:
         parent = os.dup(parent)
@@ -168,13 +193,14 @@ def _open(path: Path, parent: int, *, enter: directory.Enter, repair: bool) -> O
         fd = enter(path.name, parent, path)
         opened.append(fd)
         held = _seize(fd, repair=repair)
-        identity = _identity(path, fd)
+        try:
+            identity = _identity(path, fd)
+        except BaseException:
+            if held is not None:
+                held.release()
+            raise
     incarnation = Incarnation(path, identity, parent, fd, held)
-    try:
-        return Outbox(identity, Disk(incarnation, _SIZES, repair=repair), _SIZES)
-    except BaseException:
-        incarnation.close()
-        raise
+    return open_incarnation(incarnation, _SIZES, repair=repair)
 
 
 def _seize(fd: int, *, repair: bool) -> lock.Lock | None:

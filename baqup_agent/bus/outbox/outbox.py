@@ -79,6 +79,9 @@ class Outbox:
         self._position: Position = (0, 0)
         self._base_ms: int | None = None
         self._dropped: dict[str, int] = {}
+        # Whether the cursor's file does not tell of all of them.
+        self._untold = False
+        self._disowned = False
         # The ticket of the status that is in the reserve, 0 for none.
         self._reserved = 0
         if disk is not None:
@@ -111,7 +114,8 @@ class Outbox:
             text: the message's JSON.
 
         Returns:
-            Its ticket; 0 if it was refused, which is counted, or the outbox is closed.
+            Its ticket; 0 if it was refused, which is counted, or the outbox is closed. A forked
+            child has no outbox: in its process, all is refused.
         """
         line = encode_line(text)
         size_bytes = len(line)
@@ -137,7 +141,7 @@ class Outbox:
     def _spill(self, kind: str, severity: str, text: str, line: bytes) -> int:
         """Keep a message in memory; a status in the reserve, too."""
         if self._closed:
-            return 0
+            return self._drop(severity) if self._disowned else 0
         known = severity if severity in SHARES else DEFAULT_SEVERITY
         size_bytes = self._unread.spilled_bytes + len(line)
         if kind != STATUS and size_bytes > self._memory_ceilings[known]:
@@ -152,7 +156,7 @@ class Outbox:
     def _drop(self, severity: str) -> int:
         known = severity if severity in SHARES else DEFAULT_SEVERITY
         self._dropped[known] = self._dropped.get(known, 0) + 1
-        self._write_cursor()
+        self._untold = True
         return 0
 
     def _fail(self, error: OSError) -> None:
@@ -178,12 +182,21 @@ class Outbox:
 
         Returns:
             The records; empty if there is nothing that was not read.
+
+        Raises:
+            OSError: there are some that cannot be read from disk at present. None is skipped: a
+                later call goes on at the same place.
         """
         taken: list[Record] = []
         room_bytes = most_bytes
         while len(taken) < most and not self._closed:
-            while self._unread.must_load and self._segments is not None:
-                self._load(self._segments)
+            try:
+                while self._unread.must_load and self._segments is not None:
+                    self._load(self._segments)
+            except OSError:
+                if taken:  # they are read; the next call will tell
+                    break
+                raise
             with self._lock:
                 piece = self._unread.take(most - len(taken), room_bytes, first=not taken)
                 if self._unread.empty:  # of what was damaged on disk, nothing is left to send
@@ -215,13 +228,14 @@ class Outbox:
     # Acknowledging.
 
     def acknowledge(self, ticket: int) -> None:
-        """Let go of the records up to and including ``ticket``: the bus has them."""
+        """Let go of the records up to and including ``ticket``: the bus has them.
+
+        Raises:
+            OSError: some of them were never read, and cannot be read from disk at present.
+                Nothing is acknowledged, and `read` begins again.
+        """
         ticket = min(ticket, self.last_ticket)
-        skipped = False
-        while max(self._acknowledged, self._unread.last_in_flight) < ticket:
-            skipped = True
-            if not self.read(_SKIPPED_RECORDS, self._sizes.cached_bytes):
-                break
+        skipped = self._skip_to(ticket)
         with self._lock:
             released = self._unread.release(ticket)
             if skipped:  # what was read here beyond the ticket, nobody has seen
@@ -233,6 +247,19 @@ class Outbox:
             done = self._advance(released)
         if done and self._disk is not None:
             self._disk.remove(done)
+
+    def _skip_to(self, ticket: int) -> bool:
+        """Read on to a ticket; return whether that was necessary."""
+        skipped = False
+        try:
+            while max(self._acknowledged, self._unread.last_in_flight) < ticket:
+                skipped = True
+                if not self.read(_SKIPPED_RECORDS, self._sizes.cached_bytes):
+                    break
+        except OSError:
+            self.rewind()
+            raise
+        return skipped
 
     def _advance(self, released: list[Entry]) -> list[int]:
         """Move the cursor behind records; return the segments that lie wholly before it."""
@@ -247,6 +274,7 @@ class Outbox:
         return segments.finished(position)
 
     def _write_cursor(self) -> None:
+        self._untold = False
         if self._disk is not None:
             self._disk.write_cursor(Cursor(self._position, self._base_ms, self._dropped))
 
@@ -263,7 +291,9 @@ class Outbox:
     # Durability.
 
     def set_base_ms(self, base_ms: int) -> None:
-        """Remember `base_ms` beyond the death of the process and, if the disk lets us, the power.
+        """Remember `base_ms` beyond the death of the process; after a `sync`, beyond a power cut.
+
+        Does not wait for the disk.
 
         Args:
             base_ms: milliseconds since the epoch.
@@ -272,7 +302,6 @@ class Outbox:
             self._base_ms = base_ms
             self._write_cursor()
             self._write_cursor()  # the other slot, too: damage to one must not lose it
-        self._sync(records=False)
 
     def sync(self) -> None:
         """Make sure that what is not acknowledged survives a power cut; may take its time.
@@ -281,19 +310,18 @@ class Outbox:
         """
         if self._disk is not None and self._disk.repair:
             self._return_to_disk(self._disk)
-            self._sync(records=True)
+            self._sync(self._disk)
 
-    def _sync(self, *, records: bool) -> None:
-        disk = self._disk
-        if disk is None:
-            return
+    def _sync(self, disk: Disk) -> None:
         with self._lock:
-            grown = disk.segments.unsynced() if records and self._used_bytes else []
+            if self._untold:
+                self._write_cursor()
+            grown = disk.segments.unsynced() if self._used_bytes else []
             names, disk.segments.names_changed = disk.segments.names_changed, False
         try:
             disk.sync(grown, reserve=self._reserved > 0, names=names)
         except OSError as error:
-            disk.segments.names_changed = True
+            disk.segments.names_changed |= names
             self._explain("synced", error)
         else:
             if not self._spilling:
@@ -368,7 +396,7 @@ class Outbox:
     def _disown(self) -> None:
         """In a forked child: have nothing to do with the files, which are the parent's."""
         self._lock = threading.Lock()
-        self._closed = True
+        self._closed = self._disowned = True
         self._disk = self._segments = None
 
 

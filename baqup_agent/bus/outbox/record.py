@@ -8,7 +8,10 @@ A line tells by itself whether it is whole, so a file can be read past any damag
 from __future__ import annotations
 
 import json
-from typing import NamedTuple
+import re
+from datetime import date
+from functools import lru_cache
+from typing import Any, NamedTuple
 from zlib import crc32
 
 #: The kinds of message that are kept: everything else is worthless once it is old.
@@ -21,8 +24,14 @@ Position = tuple[int, int]
 #: Digits of the checksum and the space after them.
 _HEAD = 9
 
+_TIMESTAMP = r"([0-9]{4}-[0-9]{2}-[0-9]{2})T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]\.[0-9]{3,}Z"
+_IS_TIMESTAMP = re.compile(_TIMESTAMP).fullmatch
+
 #: How our own messages begin (Contract §3: ``type`` stands first).
-_BEGINNINGS = {f'{{"type":"{kind}"': kind for kind in (EVENT, STATUS)}
+_BEGINNING = re.compile(
+    rf'{{"type":"({EVENT}|{STATUS})","job_id":"[^"\\\x00-\x1f]*","agent_id":"[^"\\\x00-\x1f]*",'
+    rf'"timestamp":"{_TIMESTAMP}","seq":(?:0|[1-9][0-9]{{0,18}})[,}}]'
+).match
 
 
 class Record(NamedTuple):
@@ -89,13 +98,35 @@ def decode_line(line: bytes) -> str | None:
 
 
 def kind_of(text: str) -> str | None:
-    """Return the kind of a message; None if it is none that belongs into an outbox."""
-    for beginning, kind in _BEGINNINGS.items():
-        if text.startswith(beginning):
-            return kind
+    """Return the kind of a message; None if it is none that can be published from an outbox.
+
+    Of one that begins as ours do, only the beginning and the very end are looked at.
+    """
+    begun = _BEGINNING(text)
+    if begun is not None and text.endswith("}"):
+        kind, day = begun.groups()
+        return kind if _is_day(day) else None
     try:
         message = json.loads(text)
     except (ValueError, RecursionError):
         return None
-    said = message.get("type") if isinstance(message, dict) else None
-    return said if said in {EVENT, STATUS} else None
+    return _kind_of_parsed(message) if isinstance(message, dict) else None
+
+
+def _kind_of_parsed(message: dict[str, Any]) -> str | None:
+    texts = [message.get(name) for name in ("type", "job_id", "agent_id", "timestamp")]
+    if not all(isinstance(text, str) for text in texts) or type(message.get("seq")) is not int:
+        return None
+    moment = _IS_TIMESTAMP(message["timestamp"])
+    if moment is None or not _is_day(moment[1]):
+        return None
+    return message["type"] if message["type"] in {EVENT, STATUS} else None
+
+
+@lru_cache(maxsize=64)
+def _is_day(text: str) -> bool:
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        return False
+    return True

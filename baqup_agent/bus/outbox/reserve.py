@@ -9,7 +9,9 @@ from __future__ import annotations
 import contextlib
 import os
 
-from baqup_agent.bus.outbox.record import decode_line
+from baqup_agent.bus.outbox.directory import read_file
+from baqup_agent.bus.outbox.record import STATUS, decode_line, kind_of
+from baqup_agent.bus.outbox.segment_files import LONGEST_LINE_BYTES
 
 RESERVE_NAME = "reserve"
 
@@ -69,14 +71,15 @@ class Reserve:
 
 
 def read_reserve(directory: int) -> tuple[str | None, bool]:
-    """Return the status that a reserve holds, if any, and whether it was damaged."""
-    try:
-        fd = os.open(RESERVE_NAME, os.O_RDONLY | _FLAGS, dir_fd=directory)
-    except OSError:
-        return None, False
-    with open(fd, "rb") as file:  # noqa: PTH123  a descriptor
-        content = file.read()
+    """Return the status that a reserve holds, if any, and whether it was damaged.
+
+    Raises:
+        OSError: it cannot be read at present.
+    """
+    content = read_file(RESERVE_NAME, directory, LONGEST_LINE_BYTES) or b""
     if content[:1] in {b"", _EMPTY}:
         return None, False
     text = decode_line(content.partition(b"\n")[0])
-    return text, text is None
+    if text is None or kind_of(text) != STATUS:
+        return None, True
+    return text, False

@@ -94,11 +94,14 @@ def usable_size(directory: int, number: int, *, repair: bool) -> int:
         directory: descriptor of the directory.
         number: the segment.
         repair: cut off what follows, which a torn write left.
+
+    Raises:
+        OSError: the file is there, but cannot be opened or read at present.
     """
     flags = (os.O_RDWR if repair else os.O_RDONLY) | (READ & ~os.O_RDONLY)
     try:
         fd = os.open(name_of(number), flags, dir_fd=directory)
-    except OSError:
+    except FileNotFoundError:
         return 0
     try:
         size = os.fstat(fd).st_size

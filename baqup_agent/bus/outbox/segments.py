@@ -116,6 +116,8 @@ class Segments:
         self._live = _NO_SEGMENT
         self._fd = -1
         self._last = 0
+        # The segment that is read, and its descriptor, kept open for the next piece of it.
+        self._read_number = self._read_fd = -1
 
     @property
     def live_bytes(self) -> int:
@@ -168,7 +170,7 @@ class Segments:
         self.seal()
         if live.size == 0:
             del self.known[live.number]
-            self.remove([live.number])
+            self._unlink([live.number])
 
     def _roll(self, ticket: int) -> None:
         """Begin a new segment; whoever has put something under its name may keep it."""
@@ -191,10 +193,14 @@ class Segments:
             position: where to begin; the beginning or the end of a record.
             ticket: the ticket of the record there.
             most_bytes: about how much to read; a longer record is read whole.
+
+        Raises:
+            OSError: they cannot be read at present, which tells nothing of what they say.
         """
-        number, offset = position
-        segment = self.known[number]
-        size = segment.size
+        segment, offset, ticket, following = self._find(position, ticket)
+        if segment is None:
+            return Loaded([], self.end, ticket, 0, 0, judged=True)
+        number, size = segment.number, segment.size
         data = self._read(number, offset, min(most_bytes, size - offset))
         while b"\n" not in data and offset + len(data) < size and len(data) < LONGEST_LINE_BYTES:
             more = self._read(number, offset + len(data), min(size - offset, 2 * len(data) + 4096))
@@ -204,28 +210,57 @@ class Segments:
         whole = data.rfind(b"\n") + 1
         if offset + len(data) == size or len(data) >= LONGEST_LINE_BYTES:
             whole = len(data)
-        entries, damaged, lost_bytes = parse(data[:whole], position, ticket)
+        entries, damaged, lost_bytes = parse(data[:whole], (number, offset), ticket)
         reached = offset + whole
-        if whole == 0 and reached < size:  # the file is shorter than it was, or cannot be read
+        if whole == 0 and reached < size:  # the file is shorter than it was, or gone
             damaged, lost_bytes, reached = damaged + 1, size - offset, size
-        following = self._after(number) if reached == size else None
-        if following is not None:
+        if following is not None and reached == size:
             at, next_ticket = (following.number, following.begin), following.first_ticket
         else:
             at, next_ticket = (number, reached), ticket + len(entries) + damaged
         return Loaded(entries, at, next_ticket, damaged, lost_bytes, segment.judged)
 
+    def _find(
+        self, position: Position, ticket: int
+    ) -> tuple[Segment | None, int, int, Segment | None]:
+        """Return the segment of a position, the offset in it, the ticket, and the segment after it.
+
+        What lies behind the last record of a segment is the first of the next; and so is what
+        lies in a segment that is not there any more.
+        """
+        number, offset = position
+        # In this order: once there is a next segment, nothing is appended to this one.
+        following = self._after(number)
+        segment = self.known.get(number)
+        if segment is not None and (following is None or offset < segment.size):
+            return segment, offset, ticket, following
+        if following is None:
+            return None, 0, ticket, None
+        after = self._after(following.number)
+        return following, following.begin, following.first_ticket, after
+
     def _read(self, number: int, offset: int, most_bytes: int) -> bytes:
-        try:
-            fd = os.open(name_of(number), READ, dir_fd=self._directory)
-        except OSError:
-            return b""
-        try:
-            return os.pread(fd, most_bytes, offset)
-        except OSError:
-            return b""
-        finally:
-            os.close(fd)
+        """Read a piece of a segment; nothing if the file is gone."""
+        if self._read_number != number:
+            self._stop_reading()
+            try:
+                self._read_fd = os.open(name_of(number), READ, dir_fd=self._directory)
+            except FileNotFoundError:
+                return b""
+            self._read_number = number
+        return os.pread(self._read_fd, most_bytes, offset)
+
+    def _stop_reading(self) -> None:
+        fd, self._read_fd, self._read_number = self._read_fd, -1, -1
+        if fd >= 0:
+            with contextlib.suppress(OSError):
+                os.close(fd)
+
+    def close(self) -> None:
+        """Close the files."""
+        self._stop_reading()
+        with contextlib.suppress(OSError):
+            self.seal()
 
     def _after(self, number: int) -> Segment | None:
         return next((segment for n, segment in list(self.known.items()) if n > number), None)
@@ -244,6 +279,11 @@ class Segments:
 
     def remove(self, numbers: list[int]) -> None:
         """Delete the files of segments; what is gone already, or stays, does no harm."""
+        if self._read_number in numbers:
+            self._stop_reading()
+        self._unlink(numbers)
+
+    def _unlink(self, numbers: list[int]) -> None:
         for number in numbers:
             with contextlib.suppress(OSError):
                 os.unlink(name_of(number), dir_fd=self._directory)
@@ -275,6 +315,9 @@ class Segments:
         Args:
             cursor: where the acknowledged records end.
             repair: remove what is acknowledged, and what a torn write left at an end.
+
+        Raises:
+            OSError: a segment cannot be opened or read at present.
         """
         found = found_segments(self._directory)
         self._last = max([*found, cursor[0]])
@@ -287,7 +330,11 @@ class Segments:
             self.remove([number for number in found if number < cursor[0]])
 
     def take_stock(self) -> Stock:
-        """Read what was found on disk, count it, and number its records from 1."""
+        """Read what was found on disk, count it, and number its records from 1.
+
+        Raises:
+            OSError: a segment cannot be read at present.
+        """
         ticket, last, used_bytes, statuses, events, corrupt = 1, 0, 0, 0, 0, 0
         for segment in self.known.values():
             segment.first_ticket = ticket

@@ -104,6 +104,8 @@ def _show(
             err=True,
         )
         return ExitCode.COMPLETED_UNREPORTED
+    if courier is not None and any(it.result == WAITING for it in told):
+        return ExitCode.COMPLETED_UNREPORTED
     damaged = any(it.corrupt or it.rejected or it.result == UNUSABLE for it in told)
     return ExitCode.DATA_ERROR if damaged else ExitCode.SUCCESS
 

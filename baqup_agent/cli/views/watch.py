@@ -174,7 +174,7 @@ def _counts(agents: list[AgentPicture]) -> str:
 def _count_word(agent: AgentPicture) -> str:
     if agent.ended or agent.verdict.life in _LIFE_STYLES:
         return str(agent.verdict.life).replace("_", " ")
-    return printable(agent.picture.state or "starting", _STATE_WIDTH)
+    return printable(agent.picture.state or "no beat", _STATE_WIDTH)
 
 
 def _cells(agent: AgentPicture, now_s: float, widths: tuple[int, int]) -> Iterator[RenderableType]:

@@ -11,7 +11,7 @@ from tests.bus.samples import AGENT, JOB
 
 #: Measures at which everything happens within a few records.
 SMALL = Sizes(
-    segment_bytes=500, idle_bytes=200, cached_bytes=300, cached_records=4, chunk_bytes=150
+    segment_bytes=1000, idle_bytes=400, cached_bytes=600, cached_records=4, chunk_bytes=300
 )
 
 
@@ -34,9 +34,15 @@ def heir(root: Path) -> Outbox:
     return adopted
 
 
-def message(number: int, *, kind: str = "event", length: int = 60) -> str:
-    """A message that tells its number."""
-    text = json.dumps({"type": kind, "seq": number, "fill": ""}, separators=(",", ":"))
+def said(kind: str, seq: Any, **more: Any) -> str:
+    """The JSON of a short message."""
+    stamp = {"job_id": "j", "agent_id": "a", "timestamp": "2026-03-01T12:00:00.250000Z"}
+    return json.dumps({"type": kind, **stamp, "seq": seq, **more}, separators=(",", ":"))
+
+
+def message(number: int, *, kind: str = "event", length: int = 130) -> str:
+    """A message of a certain length that tells its number."""
+    text = said(kind, number, fill="")
     return text.replace('""', '"' + "x" * (length - len(text)) + '"')
 
 

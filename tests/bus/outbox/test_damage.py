@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from baqup_agent.bus.outbox import Sizes, adopt, open_outbox
-from tests.bus.outbox.boxes import SMALL, box, crash, everything, fill, heir, message, numbers
+from tests.bus.outbox.boxes import SMALL, box, crash, everything, fill, heir, message, numbers, said
 from tests.bus.samples import AGENT, JOB
 
 HOME = f"{JOB}/{AGENT}"
@@ -155,13 +155,43 @@ def test_a_well_formed_line_that_is_no_message_of_ours_is_damage(dead):
     """A checksum does not make a message."""
     from zlib import crc32
 
+    good = said("event", 7)
+    foreign = [
+        b"[]",
+        b"{",
+        b"{" * 100_000,
+        b'[{"a":' * 100_000,
+        b'{"type":"event"\xff}',
+        *(
+            text.encode()
+            for text in (
+                said("heartbeat", 1),
+                said("event", "1"),
+                said("event", True),
+                said("event", 1.5),
+                good[:-1],
+                message(7)[:-1],
+                good[:-9],
+                good.replace('"j"', "7"),
+                good.replace('"agent_id":"a",', ""),
+                good.replace("2026-03-01", "2026-02-30"),
+                good.replace("2026-03-01", "0000-03-01"),
+                good.replace("T12", "T24"),
+                good.replace(".250000Z", "Z"),
+                good.replace(".250000Z", ".25Z"),
+                good.replace("250000Z", "250000"),
+                good.replace('"2026-03-01T12:00:00.250000Z"', "null"),
+                good.replace('"type":"event"', '"type":["event"]'),
+            )
+        ),
+    ]
     path = dead / HOME / "00000001.jsonl"
-    for data in (b"[]", b'{"type":"heartbeat"}', b"{", b'{"type":"event"\xff}'):
+    for data in foreign:
         path.write_bytes(path.read_bytes() + b"%08x %b\n" % (crc32(data), data))
     outbox = heir(dead)
 
     assert numbers(everything(outbox)) == [1, 2, 3, 4]
-    assert outbox.corrupt == 4
+    assert outbox.corrupt == len(foreign)
     assert not outbox.holds_up_to(0)
     outbox.acknowledge(outbox.last_ticket)
     assert not outbox.holds_up_to(outbox.last_ticket)
@@ -195,7 +225,7 @@ def test_foreign_files_are_never_deleted(dead):
     assert left == {"notes.txt", "00000009.jsonl"}
     assert outbox.leftover is not None
     assert str(dead / HOME) in outbox.leftover
-    assert adopt(dead, JOB, "the-heir") == []
+    assert list(adopt(dead, JOB, "the-heir")) == []
 
 
 def test_a_segment_that_is_no_file_is_not_read(dead):

@@ -13,7 +13,7 @@ import pytest
 
 from baqup_agent.bus.outbox import adopt, open_outbox, outboxes
 from baqup_agent.bus.outbox.incarnation import Identity, create_or_reopen
-from tests.bus.outbox.boxes import box, crash, everything, fill, heir, numbers
+from tests.bus.outbox.boxes import box, crash, everything, fill, heir, message, numbers
 from tests.bus.samples import AGENT, JOB, HandClock
 from tests.waiting import eventually
 
@@ -22,7 +22,7 @@ import os, sys
 from pathlib import Path
 from baqup_agent.bus.outbox import open_outbox
 outbox = open_outbox(Path(sys.argv[1]), job_id=sys.argv[2], agent_id="owner", key_prefix="")
-outbox.append("event", "info", '{"type":"event","seq":1}')
+outbox.append("event", "info", sys.argv[3])
 """
 
 
@@ -30,7 +30,7 @@ def start_owner(root: Path, then: str) -> subprocess.Popen[str]:
     """Start a process that opens an outbox, does ``then`` and waits to be killed."""
     script = OWNER + then + "\nprint('up', flush=True)\nsys.stdin.read()"
     process = subprocess.Popen(
-        [sys.executable, "-c", script, str(root), JOB],
+        [sys.executable, "-c", script, str(root), JOB, message(1)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -53,7 +53,7 @@ def test_a_live_outbox_is_left_alone_and_a_dead_one_adopted(tmp_path):
     """Life is the process's, told by the kernel."""
     owner = start_owner(tmp_path, "")
     try:
-        assert adopt(tmp_path, JOB, AGENT) == []
+        assert list(adopt(tmp_path, JOB, AGENT)) == []
         assert [found.alive for found in outboxes(tmp_path)] == [True]
     finally:
         kill(owner)
@@ -74,7 +74,7 @@ def test_a_forked_child_that_outlives_its_parent_keeps_no_lock(tmp_path):
         "print('up', child, program.pid, flush=True)\n"
     )
     process = subprocess.Popen(
-        [sys.executable, "-c", OWNER + then + "sys.stdin.read()", str(tmp_path), JOB],
+        [sys.executable, "-c", OWNER + then + "sys.stdin.read()", str(tmp_path), JOB, message(1)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -82,12 +82,12 @@ def test_a_forked_child_that_outlives_its_parent_keeps_no_lock(tmp_path):
     assert process.stdout is not None
     children = list(map(int, process.stdout.readline().split()[1:]))
     try:
-        assert adopt(tmp_path, JOB, AGENT) == []
+        assert list(adopt(tmp_path, JOB, AGENT)) == []
         kill(process)
         for child in children:
             os.kill(child, 0)  # it lives
         # The child lets go of the lock first thing, but it may not have run at all by now.
-        adopted = eventually(lambda: adopt(tmp_path, JOB, AGENT))
+        adopted = eventually(lambda: list(adopt(tmp_path, JOB, AGENT)))
         assert numbers(everything(adopted[0])) == [1]
     finally:
         for child in children:
@@ -112,7 +112,7 @@ def test_a_forked_child_leaves_its_parents_outbox_alone(tmp_path):
 
     assert os.waitstatus_to_exitcode(ended) == 0
     fill(outbox, range(2, 4))
-    assert adopt(tmp_path, JOB, "the-heir") == []
+    assert list(adopt(tmp_path, JOB, "the-heir")) == []
     crash(outbox)
     assert numbers(everything(heir(tmp_path))) == [0, 1, 2, 3]
 
@@ -122,7 +122,7 @@ def test_reading_ones_own_lock_file_does_not_lose_the_lock(tmp_path):
     outbox = box(tmp_path)
     (tmp_path / JOB / AGENT / "lock").read_bytes()
 
-    assert adopt(tmp_path, JOB, "the-heir") == []
+    assert list(adopt(tmp_path, JOB, "the-heir")) == []
     outbox.close()
 
 
@@ -144,10 +144,10 @@ def test_orphans_are_adopted_oldest_first_and_ones_own_is_not(tmp_path):
         crash(box(tmp_path, agent, clock=clock))
         clock.advance(1)
     own = box(tmp_path, "own", clock=clock)
-    adopted = adopt(tmp_path, JOB, "own")
+    adopted = list(adopt(tmp_path, JOB, "own"))
 
     assert [outbox.identity.agent_id for outbox in adopted] == ["c", "a", "b"]
-    assert adopt(tmp_path, JOB, "another") == []
+    assert list(adopt(tmp_path, JOB, "another")) == []
     own.close()
 
 
@@ -155,9 +155,9 @@ def test_another_jobs_orphans_are_not_adopted(tmp_path):
     """Nor is anything found where there is nothing."""
     crash(box(tmp_path))
 
-    assert adopt(tmp_path, "another-job", "the-heir") == []
-    assert adopt(tmp_path, "..", "the-heir") == []
-    assert adopt(tmp_path / "absent", JOB, "the-heir") == []
+    assert list(adopt(tmp_path, "another-job", "the-heir")) == []
+    assert list(adopt(tmp_path, "..", "the-heir")) == []
+    assert list(adopt(tmp_path / "absent", JOB, "the-heir")) == []
 
 
 def test_an_unfinished_directory_is_nobodys_outbox_and_is_swept_away(tmp_path):
@@ -190,7 +190,7 @@ def test_outboxes_come_and_go_side_by_side(tmp_path):
         for number in range(40):
             outbox = open_outbox(tmp_path, job_id=JOB, agent_id=agent, key_prefix="")
             trouble.extend(filter(None, [outbox.degraded]))
-            outbox.append("event", "info", f'{{"type":"event","seq":{number}}}')
+            outbox.append("event", "info", message(number))
             outbox.acknowledge(1)
             outbox.close()
 

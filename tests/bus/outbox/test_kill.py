@@ -10,8 +10,11 @@ import sys
 import time
 
 from baqup_agent.bus.outbox import adopt
-from tests.bus.outbox.boxes import numbers
+from tests.bus.outbox.boxes import numbers, said
 from tests.bus.samples import JOB
+
+#: With a place for the number.
+MESSAGE = said("event", 0).replace(":0}", ":%d}")
 
 #: Appends without end, acknowledges half of what it reads, and tells of each step that is done.
 WRITER = """
@@ -25,7 +28,7 @@ seq = 0
 while True:
     for _ in range(7):
         seq += 1
-        outbox.append("event", "info", '{"type":"event","seq":%d}' % seq)
+        outbox.append("event", "info", sys.argv[4] % seq)
         os.write(1, b"a%d\\n" % seq)
     for record in outbox.read(4, 10**6):
         acknowledged = record.ticket
@@ -44,7 +47,7 @@ def test_a_killed_writer_leaves_every_record_that_it_appended(tmp_path, long):
     dice = random.Random(7)
     for attempt in range(150 if long else 8):
         writer = subprocess.Popen(
-            [sys.executable, "-c", WRITER, str(tmp_path), JOB, f"agent-{attempt}"],
+            [sys.executable, "-c", WRITER, str(tmp_path), JOB, f"agent-{attempt}", MESSAGE],
             stdout=subprocess.PIPE,
         )
         assert writer.stdout is not None

@@ -35,11 +35,11 @@ class OutboxMachine(RuleBasedStateMachine):
     def open(self) -> Outbox:
         return open_outbox(self.root, job_id=JOB, agent_id=AGENT, key_prefix="", sizes=SMALL)
 
-    @initialize(cached=st.sampled_from([0, 300, 10_000]))
+    @initialize(cached=st.sampled_from([0, 600, 20_000]))
     def choose(self, cached: int) -> None:
         self.outbox._unread._most_bytes = cached
 
-    @rule(length=st.integers(50, 900), status=st.booleans())
+    @rule(length=st.integers(120, 1800), status=st.booleans())
     def append(self, length: int, status: bool) -> None:
         kind = "status" if status else "event"
         before = self.outbox.last_ticket
@@ -50,7 +50,7 @@ class OutboxMachine(RuleBasedStateMachine):
             self.in_memory.add(self.seq)
         self.seq += 1
 
-    @rule(most=st.integers(1, 6), most_bytes=st.integers(1, 2000))
+    @rule(most=st.integers(1, 6), most_bytes=st.integers(1, 4000))
     def read_some(self, most: int, most_bytes: int) -> None:
         records = self.outbox.read(most, most_bytes)
         expected = self.kept[self.read : self.read + len(records)]

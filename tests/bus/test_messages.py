@@ -15,7 +15,7 @@ from referencing import Registry, Resource
 from baqup_agent.bus.messages import Event, Heartbeat, Progress, Stamper, Status
 from baqup_agent.bus.plain import plain_value
 from baqup_agent.bus.topology import entry_id
-from baqup_agent.clock import SystemClock
+from baqup_agent.clock import SystemClock, timestamp
 from baqup_agent.errors import InternalError
 from baqup_agent.security.secret import Secret
 from tests.bus.samples import (
@@ -211,3 +211,24 @@ def test_a_state_outside_the_lifecycle_is_refused() -> None:
     """There are five."""
     with pytest.raises(ValueError, match="dumping"):
         Heartbeat(stamp(1), "dumping")
+
+
+@pytest.mark.parametrize(
+    "moment", ["", "no time", "2026-03-01T12:00:00", "9999-01-01T00:00:00.000000Z"]
+)
+def test_a_time_that_is_nobodys_clock_is_not_followed(moment: str) -> None:
+    """Neither what is no time, nor one so far ahead that no message of it could be there."""
+    clock = HandClock()
+    stamper = Stamper(JOB, AGENT, clock)
+    stamper.follow(moment)
+
+    assert stamper.next().moment == clock.now()
+
+
+def test_a_clock_that_was_ahead_is_followed() -> None:
+    """Stamps begin behind what another process has written."""
+    clock = HandClock()
+    stamper = Stamper(JOB, AGENT, clock)
+    stamper.follow(timestamp(clock.now() + timedelta(hours=1)))
+
+    assert stamper.next().moment == clock.now() + timedelta(hours=1, microseconds=1)

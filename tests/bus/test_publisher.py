@@ -456,3 +456,22 @@ class TestClosing:
 
         assert publisher.wait_connected(1) is False
         assert not [thread for thread in threading.enumerate() if thread.name == "baqup-bus"]
+
+
+def test_a_bug_in_the_publishers_own_thread_is_told_and_survived(
+    start: Start, log: RecordingLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without that thread nothing would be reported any more."""
+    publisher = start(MemoryTransport())
+    choose, bugs = publisher._choose, [ZeroDivisionError("a bug")]
+
+    def buggy() -> Any:
+        if bugs:
+            raise bugs.pop()
+        return choose()
+
+    monkeypatch.setattr(publisher, "_choose", buggy)
+    publisher.publish(event(stamp(1)))
+
+    assert publisher.flush(10)
+    assert "the bus met a bug; it goes on" in log.at("error")

@@ -241,6 +241,20 @@ class TestBatches:
         assert transport.top_ms(JOB) == 0
 
 
+def test_asking_for_the_newest_report_fails_like_a_send(
+    start_server: StartServer, open_transport: Open
+) -> None:
+    """Not connected, and with the server gone."""
+    server = start_server()
+    transport = open_transport(server.url)
+    with pytest.raises(BusUnavailable):
+        transport.newest(JOB)
+    transport.connect()
+    server.kill()
+    with pytest.raises(BusUnavailable):
+        transport.newest(JOB)
+
+
 class TestServerDies:
     def test_messages_arrive_at_the_server_that_takes_its_place(
         self, tmp_path: Path, start_server: StartServer, open_transport: Open

@@ -83,7 +83,7 @@ def test_preview_bus_and_heartbeat(tmp_path: Path) -> None:
     heartbeat = HeartbeatThread(bus, "agent-fs-1", 10, logger)
     heartbeat.start()
     path = tmp_path / "bus" / f"{job_id}.jsonl"
-    eventually(path.exists)
+    eventually(lambda: path.exists() and path.read_text().endswith("\n"))
     heartbeat.stop()
     bus.close()
 

@@ -115,8 +115,9 @@ def test_json_lines_are_the_messages_and_the_verdicts(bus, watching):
     """Word for word; what is for people goes to stderr."""
     sent = [message("heartbeat", 1, state="running"), event(2), status(3, "success")]
     shown = watching(*options(bus), "--json")
-    bus.send(*sent)
-    shown.until('"ended"')
+    for each, shows in zip(sent, ('"running"', "FILE_CHANGED", '"ended"'), strict=True):
+        bus.send(each)
+        shown.until(shows)
     *messages, verdict = [json.loads(text) for text in shown.seen]
 
     assert messages == sent

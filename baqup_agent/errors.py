@@ -115,9 +115,22 @@ class JobTimeout(GeneralFailure):
 
 
 class CommandFailed(GeneralFailure):
-    """A child process could not be started, failed, or ran out of time."""
+    """A child process could not be started, failed, or ran out of time.
+
+    Args:
+        message: one line with the last that the child said.
+        returncode: its exit code, negative for the signal that killed it; None if it never started.
+        stderr: the end of what it wrote there, secrets taken out.
+    """
 
     code = "COMMAND_FAILED"
+
+    def __init__(
+        self, message: str, *, returncode: int | None = None, stderr: str = "", **details: Any
+    ) -> None:
+        super().__init__(message, **details)
+        self.returncode = returncode
+        self.stderr = stderr
 
 
 class ConfigError(BaqupError):
@@ -125,14 +138,18 @@ class ConfigError(BaqupError):
 
     Args:
         problems: one line for each thing that is wrong.
+        suggestions: remedies, one sentence each.
+        code: a more special error code than the class's own.
     """
 
     exit_code = ExitCode.USAGE_CONFIG_ERROR
     category = ErrorCategory.CONFIG
     code = "CONFIG_INVALID"
 
-    def __init__(self, *problems: str, suggestions: Sequence[str] = ()) -> None:
-        super().__init__("; ".join(problems), suggestions=suggestions)
+    def __init__(
+        self, *problems: str, suggestions: Sequence[str] = (), code: str | None = None
+    ) -> None:
+        super().__init__("; ".join(problems), suggestions=suggestions, code=code)
         self.problems = problems
 
 
@@ -332,7 +349,9 @@ def _root_cause(error: BaseException) -> dict[str, str] | None:
     cause: BaseException | None = error.__cause__
     if cause is None:
         return None
-    while cause.__cause__ is not None:
+    seen = {id(error)}
+    while cause.__cause__ is not None and id(cause) not in seen:  # an error may cause itself
+        seen.add(id(cause))
         cause = cause.__cause__
     code = cause.code if isinstance(cause, BaqupError) else _foreign_code(cause)
     return {"code": code, "message": describe(cause)}

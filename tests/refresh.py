@@ -7,9 +7,13 @@ from pathlib import Path
 
 from baqup_agent import CONTRACT
 from baqup_agent.agents.fs import FsAgent
+from baqup_agent.agents.postgres import PostgresAgent
+from baqup_agent.agents.redis import RedisAgent
+from baqup_agent.agents.sqlite import SqliteAgent
 from baqup_agent.lifecycle.diagrams import mermaid, svg
 from baqup_agent.lifecycle.tables import states_table, transitions_table
 from tests.lifecycle.rich_example import RICH_EXAMPLE
+from tests.reference import refresh_reference
 
 ROOT = Path(__file__).parents[1]
 
@@ -22,6 +26,9 @@ def diagrams() -> dict[str, str]:
     drawn = {
         "contract": ("The lifecycle of a baqup job", CONTRACT),
         "agent-fs": (FsAgent.name, FsAgent.declared_lifecycle()),
+        "agent-postgres": (PostgresAgent.name, PostgresAgent.declared_lifecycle()),
+        "agent-redis": (RedisAgent.name, RedisAgent.declared_lifecycle()),
+        "agent-sqlite": (SqliteAgent.name, SqliteAgent.declared_lifecycle()),
         "rich-example": ("A database, dumped table by table", RICH_EXAMPLE),
     }
     files = {}
@@ -32,7 +39,7 @@ def diagrams() -> dict[str, str]:
 
 
 def refresh() -> None:
-    """Write the README's tables and the diagrams."""
+    """Write the README's tables, the diagrams and the reference."""
     readme = ROOT / "README.md"
     text = readme.read_text()
     for name, table in (
@@ -44,6 +51,7 @@ def refresh() -> None:
     readme.write_text(text)
     for name, content in diagrams().items():
         (ROOT / "diagrams" / name).write_text(content)
+    refresh_reference()
 
 
 if __name__ == "__main__":

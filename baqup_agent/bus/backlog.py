@@ -12,12 +12,13 @@ from itertools import groupby
 
 from attrs import frozen
 
-from baqup_agent.bus.outage import BusUnavailable
+from baqup_agent.bus.outage import BusUnavailable, MessageRejected
 from baqup_agent.bus.outbox import Outbox, Record
-from baqup_agent.bus.outbox.record import STATUS
+from baqup_agent.bus.outbox.record import EVENT, STATUS
+from baqup_agent.bus.stored import EventReader
 from baqup_agent.bus.topology import Wire, entry_id
 from baqup_agent.bus.transport import Transport
-from baqup_agent.errors import describe
+from baqup_agent.errors import BusRefused, describe
 from baqup_agent.observability.sink import LogSink
 
 #: Most records, and bytes of them, that are sent at a time. A script holds up the server while it
@@ -52,6 +53,43 @@ class Batch:
         """Note that the batch has arrived, or never will."""
         self.outbox.acknowledge(self.tickets[-1])
 
+    def deliver(
+        self, transport: Transport, *, must_count: bool = False
+    ) -> Iterator[tuple[Batch, Exception | None]]:
+        """Send it; if the bus takes offence at it, message by message.
+
+        One bad message must not hold up the others. It is let go as those are that have arrived.
+
+        Args:
+            transport: the way to the bus.
+            must_count: whether a status is rejected in whose place the bus holds a newer one.
+
+        Yields:
+            What was sent, and why the bus will never take it, or None. It is let go once the next
+            is asked for.
+
+        Raises:
+            BusUnavailable: the bus did not confirm; what was not yielded may be sent again.
+            BusRefused: the credentials do not allow it.
+            OSError: the outbox cannot be read at present.
+        """
+        rejected: Exception | None = None
+        try:
+            counts = self.send(transport)
+        except (BusUnavailable, BusRefused, OSError):
+            raise  # none of them is a message's fault
+        except Exception as error:  # noqa: BLE001  whatever it is, another time will not do better
+            if len(self.messages) > 1:
+                for single in self._single():
+                    yield from single.deliver(transport)
+                return
+            rejected = error
+        else:
+            if must_count and not counts:
+                rejected = MessageRejected("the bus holds a newer status of this job")
+        yield self, rejected
+        self.settle()
+
     def send(self, transport: Transport) -> bool:
         """Deliver it; see `Transport` for what is raised.
 
@@ -81,7 +119,7 @@ class Batch:
             Batch(self.outbox, self.messages[at:], self.tickets[at:]),
         )
 
-    def single(self) -> Iterator[Batch]:
+    def _single(self) -> Iterator[Batch]:
         """Yield its messages one by one."""
         for message, ticket in zip(self.messages, self.tickets, strict=True):
             yield Batch(self.outbox, [message], [ticket])
@@ -108,6 +146,7 @@ class Backlog:
         self._orphans: Iterator[Outbox] | None = None
         self._orphan: Outbox | None = None
         self._queue: list[Batch] = []
+        self._reader = EventReader()
         self.troubled = False
 
     def next_batch(self) -> Batch | None:
@@ -195,7 +234,7 @@ class Backlog:
         """Cut at each status, which is written in another way than events."""
         batches: list[Batch] = []
         for _, run in groupby(records, key=lambda record: record.ticket * (record.kind == STATUS)):
-            read = [(record.ticket, _message(record)) for record in run]
+            read = [(record.ticket, self._message(record)) for record in run]
             if whole := [(ticket, message) for ticket, message in read if message is not None]:
                 tickets, messages = zip(*whole, strict=True)
                 batches.append(Batch(outbox, messages, tickets))
@@ -209,16 +248,17 @@ class Backlog:
             outbox.acknowledge(records[-1].ticket)
         return batches
 
-
-def _message(record: Record) -> Wire | None:
-    """Return what a record says; None if that is no message."""
-    try:
-        message = json.loads(record.text)
-        entry_id(message)
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return None
-    whole = type(message["seq"]) is int and message["type"] == record.kind
-    return message if whole and isinstance(message["job_id"], str) else None
+    def _message(self, record: Record) -> Wire | None:
+        """Return what a record says; None if that is no message."""
+        if record.kind == EVENT and (stored := self._reader.read(record.text)) is not None:
+            return stored
+        try:
+            message = json.loads(record.text)
+            entry_id(message)
+        except (ValueError, KeyError, TypeError, RecursionError):
+            return None
+        whole = type(message["seq"]) is int and message["type"] == record.kind
+        return message if whole and isinstance(message["job_id"], str) else None
 
 
 def _base_ms(outbox: Outbox, transport: Transport, first: Wire) -> int:

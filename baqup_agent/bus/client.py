@@ -4,37 +4,40 @@ from __future__ import annotations
 
 import contextlib
 import json
-import secrets
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from pathlib import Path
 from typing import Any, Protocol
 
 from baqup_agent.bus.backoff import Backoff
-from baqup_agent.bus.encoding import EventMembers, event_head, event_json, to_json
+from baqup_agent.bus.configured import (
+    job_id_of,
+    known_to,
+    new_agent_id,
+    open_transport,
+    settings_from,
+)
+from baqup_agent.bus.encoding import to_json
+from baqup_agent.bus.event_text import Saying, event_head, event_json, event_saying
 from baqup_agent.bus.messages import (
     Heartbeat,
     Intent,
     Progress,
     Stamper,
     Status,
-    check_code,
-    severity_rank,
 )
 from baqup_agent.bus.outage import MessageRejected
 from baqup_agent.bus.outbox import Outbox, adopt, open_outbox
 from baqup_agent.bus.publisher import Publisher
 from baqup_agent.bus.topology import Wire
 from baqup_agent.bus.transport import Transport
-from baqup_agent.bus.url import FileUrl, parse_bus_url
 from baqup_agent.clock import Clock, SystemClock, timestamp
 from baqup_agent.config.settings import BusSettings
 from baqup_agent.contract import EVENTS_DROPPED, AgentState, ExitCode, Role, RunStatus
-from baqup_agent.errors import BusRefused, ConfigError
 from baqup_agent.observability.sink import LogSink
-from baqup_agent.security.secret import Secret
+
+__all__ = ["BusClient", "Cleaner", "new_agent_id", "open_transport", "settings_from"]
 
 #: Longest time that a beat waits for its turn among the numbers, seconds.
 _ORDER_S = 0.2
@@ -83,8 +86,8 @@ class BusClient:
         settings = config if isinstance(config, BusSettings) else settings_from(config)
         clock = clock or SystemClock()
         self._stamper = Stamper(
-            job_id or _job_id(config, logger),
-            agent_id or _known(logger, "agent_id") or new_agent_id(),
+            job_id or job_id_of(config, logger),
+            agent_id or known_to(logger, "agent_id") or new_agent_id(),
             clock,
         )
         self._log = logger.bind("bus")
@@ -218,17 +221,10 @@ class BusClient:
         Raises:
             InternalError: the code or the severity is malformed.
         """
-        severity_rank(severity)
-        members = EventMembers(
-            check_code(code),
-            severity,
-            message,
-            timestamp(first_occurrence) if first_occurrence else "",
-            timestamp(last_occurrence) if last_occurrence else "",
-            count,
-            sample_paths,
-        )
-        self._keep_event(severity, members)
+        saying = event_saying(severity, code, message, count, sample_paths)
+        first = timestamp(first_occurrence) if first_occurrence else ""
+        last = timestamp(last_occurrence) if last_occurrence else ""
+        self._keep_event(severity, saying, first, last)
 
     def status(self, **members: Any) -> Status:
         """Publish how the job ended and return the message; see `make_status`."""
@@ -299,11 +295,12 @@ class BusClient:
                 self._closed = True
                 self._outbox.close()
 
-    def _keep_event(self, severity: str, members: EventMembers) -> bool:
+    def _keep_event(self, severity: str, saying: Saying, first: str = "", last: str = "") -> bool:
         with self._order:
-            moment, seq = self._stamper.next_number()
-            text = event_json(self._head, timestamp(moment), seq, members)
-            return self._keep("event", severity, text)
+            moment, seq = self._stamper.next_text()
+            return self._keep(
+                "event", severity, event_json(self._head, moment, seq, saying, first, last)
+            )
 
     def _keep(self, kind: str, severity: str, text: str) -> bool:
         """Append a record to the outbox; the caller holds the order."""
@@ -363,77 +360,6 @@ class BusClient:
             return
         detail = ", ".join(f"{count} {severity}" for severity, count in dropped.items() if count)
         message = f"too many events waited for the bus and were given up: {detail}"
-        members = EventMembers(EVENTS_DROPPED, "warn", message, "", "", total, ())
         # As grave as can be, so that it is not given up for the very reason that it tells of.
-        if self._keep_event("fatal", members):
+        if self._keep_event("fatal", event_saying("warn", EVENTS_DROPPED, message, total, ())):
             self._told_dropped = total
-
-
-def open_transport(settings: BusSettings, job_id: str) -> Transport:
-    """Return the transport that the URL's scheme asks for; nothing is connected yet.
-
-    Raises:
-        BusRefused: the URL is malformed.
-    """
-    url = parse_bus_url(settings.url, settings.password)
-    if isinstance(url, FileUrl):
-        from baqup_agent.bus.file_transport import FileTransport
-
-        return FileTransport(url, job_id)
-    from baqup_agent.bus.redis_transport import RedisTransport
-
-    return RedisTransport(url, settings.key_prefix)
-
-
-def settings_from(config: Mapping[str, Any]) -> BusSettings:
-    """Return the bus's settings from coerced variables, with the contract's defaults.
-
-    Raises:
-        BusRefused: ``BAQUP_BUS_URL`` is missing.
-    """
-    url = config.get("BAQUP_BUS_URL")
-    if url is None:
-        raise BusRefused("BAQUP_BUS_URL is not set; set it to redis://host:6379/0 or file:///dir")
-    given: dict[str, Any] = {
-        name: config[variable]
-        for name, variable in _VARIABLES.items()
-        if config.get(variable) is not None
-    }
-    if "fallback_dir" in given:
-        given["fallback_dir"] = Path(given["fallback_dir"])
-    password = config.get("BAQUP_SECRET_BUS_PASSWORD")
-    return BusSettings(
-        url=_secret(url), password=None if password is None else _secret(password), **given
-    )
-
-
-def _secret(value: object) -> Secret:
-    return value if isinstance(value, Secret) else Secret(str(value))
-
-
-_VARIABLES = {
-    "key_prefix": "BAQUP_BUS_KEY_PREFIX",
-    "fallback_dir": "BAQUP_BUS_FALLBACK_DIR",
-    "reconnect_max_attempts": "BAQUP_BUS_RECONNECT_MAX_ATTEMPTS",
-    "reconnect_backoff": "BAQUP_BUS_RECONNECT_BACKOFF",
-    "grace_period_s": "BAQUP_BUS_GRACE_PERIOD",
-}
-
-
-def new_agent_id(agent: str = "agent") -> str:
-    """Return a fresh id for this process, for instance ``agent-fs-7f8a9b``."""
-    return f"{agent}-{secrets.token_hex(3)}"
-
-
-def _job_id(config: Mapping[str, Any] | BusSettings, logger: LogSink) -> str:
-    named = None if isinstance(config, BusSettings) else config.get("BAQUP_JOB_ID")
-    job_id = named or _known(logger, "job_id")
-    if not job_id:
-        raise ConfigError("BAQUP_JOB_ID is not set; every message names its job, so set a UUID")
-    return str(job_id)
-
-
-def _known(logger: LogSink, name: str) -> str | None:
-    # The package's own logger knows whose records it writes; others need not.
-    value = getattr(logger, name, None)
-    return value if isinstance(value, str) else None

@@ -9,34 +9,14 @@ notification is the whole message as compact JSON.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import lru_cache
 from json.encoder import encode_basestring
-from typing import Any, NamedTuple
+from typing import Any
 
-from baqup_agent.bus.plain import plain_text
+from baqup_agent.bus.stored import StoredEvent
 from baqup_agent.bus.topology import PLACES, Wire
 from baqup_agent.errors import DataError
-
-#: Most paths that an event shows as samples.
-SAMPLE_PATHS_MAX = 5
-
-
-class EventMembers(NamedTuple):
-    """What an event says beside its stamp; see `baqup_agent.bus.messages.Event`.
-
-    The code and the severity are checked already. ``first`` and ``last`` are timestamps; empty
-    ones stand for the event's own.
-    """
-
-    code: str
-    severity: str
-    message: str
-    first: str
-    last: str
-    occurrences: int
-    sample_paths: Sequence[str]
-
 
 #: Members whose fields hold JSON rather than plain text, by kind of message.
 JSON_MEMBERS: dict[str, frozenset[str]] = {
@@ -72,6 +52,8 @@ _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(","
 
 def to_json(value: Any) -> str:
     """Return compact JSON on one line, non-ASCII characters as they are."""
+    if type(value) is StoredEvent:
+        return value.text
     return _ENCODER.encode(value)
 
 
@@ -104,38 +86,6 @@ def _field(value: Any) -> str:
     if type(value) is list and all(type(item) is str for item in value):
         return "[" + ",".join(map(encode_basestring, value)) + "]"
     return to_json(value)
-
-
-def event_json(head: str, moment: str, seq: int, event: EventMembers) -> str:
-    """Return an event as `to_json` writes its wire form, several times as fast.
-
-    Events are encoded by the job's thread, for which every microsecond counts.
-
-    Args:
-        head: see `event_head`.
-        moment: the event's timestamp.
-        seq: its number.
-        event: everything else.
-    """
-    code, severity, message, first, last, count, paths = event
-    if not message.isascii():
-        message = plain_text(message)
-    if len(paths) > SAMPLE_PATHS_MAX:
-        paths = paths[:SAMPLE_PATHS_MAX]
-    samples = ",".join(map(encode_basestring, paths))
-    if not samples.isascii():
-        samples = ",".join([encode_basestring(plain_text(path)) for path in paths])
-    return (
-        f'{head}"{moment}","seq":{seq},"severity":"{severity}","code":"{code}",'
-        f'"message":{encode_basestring(message)},"first_occurrence":"{first or moment}",'
-        f'"last_occurrence":"{last or moment}","count":{count},"sample_paths":[{samples}]}}'
-    )
-
-
-def event_head(job_id: str, agent_id: str) -> str:
-    """Return what all events of an agent process begin with, up to the timestamp."""
-    stamp = {"type": "event", "job_id": plain_text(job_id), "agent_id": plain_text(agent_id)}
-    return to_json(stamp)[:-1] + ',"timestamp":'
 
 
 def decode_hash(kind: str, fields: Mapping[Any, Any]) -> dict[str, Any]:

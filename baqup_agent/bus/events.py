@@ -12,8 +12,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Protocol
 
-from baqup_agent.bus.encoding import SAMPLE_PATHS_MAX
-from baqup_agent.bus.messages import check_code, severity_rank
+from baqup_agent.bus.messages import SAMPLE_PATHS_MAX, check_code, severity_rank
 from baqup_agent.clock import Clock, SystemClock
 from baqup_agent.contract import EVENT_CODES, LogLevel
 

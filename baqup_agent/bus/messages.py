@@ -1,27 +1,43 @@
 """The messages of the bus as frozen records (Contract §3).
 
-Each message has a `Stamp`: whose it is, when it was made, and its number. A `Stamper` makes the
-stamps of one agent process. A record knows its wire form and nothing of transports.
+Each message has a `Stamp`; see `baqup_agent.bus.stamps`. A record knows its wire form and nothing
+of transports.
 """
 
 from __future__ import annotations
 
 import re
-import threading
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from functools import lru_cache
 from typing import Any, ClassVar
 
 from attrs import field, frozen
 
-from baqup_agent.bus.encoding import SAMPLE_PATHS_MAX
 from baqup_agent.bus.plain import plain_number, plain_text, plain_value
+from baqup_agent.bus.stamps import Stamp, Stamper
 from baqup_agent.bus.topology import topic
-from baqup_agent.clock import Clock, timestamp
-from baqup_agent.contract import MESSAGE_TTL_S, AgentState, ExitCode, LogLevel, Role, RunStatus
+from baqup_agent.clock import timestamp
+from baqup_agent.contract import AgentState, ExitCode, LogLevel, Role, RunStatus
 from baqup_agent.errors import InternalError
+
+__all__ = [
+    "SAMPLE_PATHS_MAX",
+    "Event",
+    "Heartbeat",
+    "Intent",
+    "Message",
+    "Progress",
+    "Stamp",
+    "Stamper",
+    "Status",
+    "check_code",
+    "severity_rank",
+]
+
+#: Most paths that an event shows as samples.
+SAMPLE_PATHS_MAX = 5
 
 _CODE = re.compile(r"[A-Z][A-Z0-9_]*")
 
@@ -78,86 +94,6 @@ def _check_severity(_event: object, _attribute: object, severity: str) -> None:
 
 def _sample(paths: Sequence[str]) -> tuple[str, ...]:
     return tuple(plain_text(path) for path in paths[:SAMPLE_PATHS_MAX])
-
-
-#: Least difference between two stamps.
-_STEP = timedelta(microseconds=1)
-
-#: How far ahead of ours the clock of another process may have been.
-_AHEAD = timedelta(seconds=MESSAGE_TTL_S)
-
-
-@frozen
-class Stamp:
-    """What every message says about itself.
-
-    Attributes:
-        job_id: the job that the message is about.
-        agent_id: the agent process that sent it.
-        moment: when it was made; later than that of the stamp before.
-        seq: its number within the agent process, from 1.
-    """
-
-    job_id: str = field(converter=plain_text)
-    agent_id: str = field(converter=plain_text)
-    moment: datetime
-    seq: int
-
-    def to_wire(self) -> dict[str, Any]:
-        """Return the members that this stamp gives to its message."""
-        return {
-            "job_id": self.job_id,
-            "agent_id": self.agent_id,
-            "timestamp": timestamp(self.moment),
-            "seq": self.seq,
-        }
-
-
-class Stamper:
-    """Makes the stamps of one agent process; any thread may ask for one.
-
-    Args:
-        job_id: goes into every stamp.
-        agent_id: likewise.
-        clock: tells the time. Each stamp is later than the one before, by a microsecond if the
-            clock stands still or steps back, because a reader discards whatever is not newer than
-            what it has.
-    """
-
-    def __init__(self, job_id: str, agent_id: str, clock: Clock) -> None:
-        self.job_id = job_id
-        self.agent_id = agent_id
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._latest = clock.now() - _STEP
-        self._seq = 0
-
-    def next(self) -> Stamp:
-        """Return the next stamp."""
-        moment, seq = self.next_number()
-        return Stamp(self.job_id, self.agent_id, moment, seq)
-
-    def next_number(self) -> tuple[datetime, int]:
-        """Return moment and number of the next stamp."""
-        with self._lock:
-            self._latest = max(self._latest + _STEP, self._clock.now())
-            self._seq += 1
-            return self._latest, self._seq
-
-    def follow(self, moment: str) -> None:
-        """Stamp later than ``moment`` from here on, a timestamp that another process has written.
-
-        Its clock may have been ahead; what it said would hide what this one says. A time that is
-        further ahead than messages are kept is nobody's clock and is passed over.
-        """
-        try:
-            other = datetime.fromisoformat(moment)
-        except ValueError:
-            return
-        if other.tzinfo is None or other - self._clock.now() > _AHEAD:
-            return
-        with self._lock:
-            self._latest = max(self._latest, other.astimezone(UTC))
 
 
 @frozen

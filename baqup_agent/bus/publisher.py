@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from baqup_agent.bus.backlog import Backlog, Batch
 from baqup_agent.bus.backoff import Backoff
 from baqup_agent.bus.latest import LatestMessages, Waiting
-from baqup_agent.bus.outage import BusUnavailable, MessageRejected, Outage
+from baqup_agent.bus.outage import BusUnavailable, Outage
 from baqup_agent.bus.outbox import Outbox
 from baqup_agent.bus.ticks import TICK_S, Ticks
 from baqup_agent.bus.topology import Wire
@@ -256,8 +256,6 @@ class Publisher:
             failure = self._send(work)
             with self._lock:
                 self._sending = False
-                if failure is None:
-                    self._settle(work)
                 self._done.notify_all()
             if failure is not None:
                 self._fail(failure)
@@ -294,48 +292,39 @@ class Publisher:
         self._made_wait = early is not None
         return early or latest
 
-    def _settle(self, work: Waiting | Batch) -> None:
-        if isinstance(work, Batch):
-            work.settle()
-        else:
-            self._latest.settle(work)
-
     def _send(self, work: Waiting | Batch) -> BusUnavailable | BusRefused | None:
+        """Send something and let go of it; return what the bus failed of, if it did."""
         try:
             if isinstance(work, Batch):
-                self._send_batch(work)
+                self._deliver(work)
             else:
-                self._transport.send(work.message)
-                self._sent += 1
+                self._send_latest(work)
         except (BusUnavailable, BusRefused) as error:
             return error
-        except Exception as error:  # noqa: BLE001  one bad message must not hold up the others
-            self._reject(work, error)
+        except OSError as error:  # of an outbox; those of a bus are translated
+            return BusUnavailable(describe(error))
         return None
 
-    def _send_batch(self, batch: Batch) -> None:
-        """Send a batch; if the bus takes offence at it, message by message."""
-        if len(batch.messages) == 1:
-            counts = batch.send(self._transport)
-            if not counts and batch.outbox is self._outbox:
-                raise MessageRejected("the bus holds a newer status of this job")
-            self._sent += 1
-            return
+    def _deliver(self, batch: Batch) -> None:
+        own = batch.outbox is self._outbox
+        for sent, rejected in batch.deliver(self._transport, must_count=own):
+            if rejected is None:
+                self._sent += len(sent.messages)
+            else:
+                self._reject(sent.messages[0], rejected, own=own)
+
+    def _send_latest(self, waiting: Waiting) -> None:
         try:
-            batch.send(self._transport)
+            self._transport.send(waiting.message)
+            self._sent += 1
         except (BusUnavailable, BusRefused):
             raise
-        except Exception:  # noqa: BLE001  found out which message it is
-            for single in batch.single():
-                failure = self._send(single)
-                if failure is not None:
-                    raise failure from None
-        else:
-            self._sent += len(batch.messages)
+        except Exception as error:  # noqa: BLE001  one bad message must not hold up the others
+            self._reject(waiting.message, error)
+        with self._lock:
+            self._latest.settle(waiting)
 
-    def _reject(self, work: Waiting | Batch, error: Exception) -> None:
-        message = work.message if isinstance(work, Waiting) else work.messages[0]
-        own = isinstance(work, Batch) and work.outbox is self._outbox
+    def _reject(self, message: Wire, error: Exception, *, own: bool = False) -> None:
         with self._lock:
             self._rejected += 1
             self._status_lost = self._status_lost or (own and message["type"] == "status")

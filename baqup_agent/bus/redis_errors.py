@@ -38,12 +38,17 @@ _TLS_REFUSING = re.compile(
     r"|ALERT_(CERTIFICATE|UNSUPPORTED|ACCESS|DECRYPT)|\[X509|\[PEM|PEM lib|BAD_DECRYPT|EE_KEY"
 )
 
+_DENIED = r"[Nn]o ?[Pp]ermission|NOPERM|ACL failure|executing the script can't"
+
+#: What helps a reader who is denied something.
+_READERS = "let its user read the keys that begin with the prefix, by SCAN, HGETALL and XRANGE"
+
 #: What helps, by what the reason says; the first that is found.
 _REMEDIES = {
     r"MovedError|support disabled": (
         "BAQUP_BUS_URL names a node of a cluster; write redis+cluster://host:port,…"
     ),
-    r"[Nn]o ?[Pp]ermission|NOPERM|ACL failure|executing the script can't": (
+    _DENIED: (
         "let the user of BAQUP_BUS_URL write keys and publish under BAQUP_BUS_KEY_PREFIX, "
         "by the commands that the contract names"
     ),
@@ -115,6 +120,23 @@ def translate(error: Exception, display: str, *, connecting: bool) -> Exception:
     if connecting:
         return _refused(reason, display, _remedy(reason))
     return MessageRejected(f"{display}: {reason}")
+
+
+def refusal_of_reader(error: Exception, display: str) -> BusRefused | None:
+    """Return what to tell somebody who may never read a bus; None for an outage.
+
+    Args:
+        error: what redis-py raised.
+        display: the server, without credentials.
+    """
+    if isinstance(error, WrongUrl):
+        reason, remedy = str(error), f"in the bus's URL, {error.remedy}"
+    elif is_refusal(error):
+        reason = describe(error)
+        remedy = _READERS if re.search(_DENIED, reason) else _remedy(reason)
+    else:
+        return None
+    return BusRefused(f"the bus at {display} cannot be read with this URL ({reason}); {remedy}")
 
 
 def _refused(reason: str, display: str, remedy: str) -> BusRefused:

@@ -39,20 +39,16 @@ return 1
 """
 )
 
-#: A stream gets its entries under ids that were decided before, so that a repeated write meets
-#: its own entries. An id that is not above the stream's top and has no such entry comes from a
-#: clock that is behind, or from a second process on the same job. Unless the newest entries show
-#: (by agent and number) that the event is there after all, the script stops at it and says how
-#: many it took; the writer then decides ids above the top. A batch is announced once, by its last
-#: event.
-#:
-#: The entries travel as one JSON text, which a client packs and a server unpacks faster than two
-#: dozen arguments for each event.
-#:
-#: KEYS: the stream. ARGV: lifetime in ms, channel, notification, entries as an array of arrays of
-#: texts: id, field, value, …
-APPEND_EVENTS = _script(
-    """
+# A stream gets its entries under ids that were decided before, so that a repeated write meets
+# its own entries. An id that is not above the stream's top and has no such entry comes from a
+# clock that is behind, or from a second process on the same job. Unless the newest entries show
+# (by agent and number) that the event is there after all, the script stops at it and says how
+# many it took; the writer then decides ids above the top. A batch is announced once, by its last
+# event.
+#
+# The entries travel as one JSON text, which a client packs and a server unpacks faster than two
+# dozen arguments for each event.
+_BEGIN = """
 -- Redis before 7 allows no write after XADD in a script without this; later ones need it not.
 if redis.replicate_commands then redis.replicate_commands() end
 local function identity(fields, from)
@@ -63,9 +59,12 @@ local function identity(fields, from)
   end
   return (agent or '') .. ' ' .. (seq or '')
 end
+"""
+
+_APPEND = """
 local newest
 local function present(entry)
-  local mine = identity(entry, 2)
+  local mine = whose(entry)
   local there = redis.call('XRANGE', KEYS[1], entry[1], entry[1])[1]
   if there and identity(there[2], 1) == mine then return true end
   if not newest then
@@ -78,7 +77,7 @@ local function present(entry)
 end
 local taken, added = 0, 0
 for _, entry in ipairs(cjson.decode(ARGV[4])) do
-  local outcome = redis.pcall('XADD', KEYS[1], unpack(entry))
+  local outcome = add(entry)
   if type(outcome) ~= 'table' or not outcome.err then
     added = added + 1
   elseif not string.find(outcome.err, 'equal or smaller', 1, true) then
@@ -94,6 +93,31 @@ if added > 0 then
 end
 return taken
 """
+
+#: Entries of any form.
+#:
+#: KEYS: the stream. ARGV: lifetime in ms, channel, notification, entries as an array of arrays of
+#: texts: id, field, value, …
+APPEND_EVENTS = _script(
+    f"""{_BEGIN}
+local function add(entry) return redis.pcall('XADD', KEYS[1], unpack(entry)) end
+local function whose(entry) return identity(entry, 2) end
+{_APPEND}"""
+)
+
+#: Entries of one producer that have the fields of our own events: only values travel.
+#:
+#: KEYS: the stream. ARGV: as above, but the entries are of an id and nine values; job, agent.
+APPEND_STORED = _script(
+    f"""{_BEGIN}
+local key, job, agent = KEYS[1], ARGV[5], ARGV[6]
+local function add(e)
+  return redis.pcall('XADD', key, e[1], 'type', 'event', 'job_id', job, 'agent_id', agent,
+    'timestamp', e[2], 'seq', e[3], 'severity', e[4], 'code', e[5], 'message', e[6],
+    'first_occurrence', e[7], 'last_occurrence', e[8], 'count', e[9], 'sample_paths', e[10])
+end
+local function whose(entry) return agent .. ' ' .. entry[3] end
+{_APPEND}"""
 )
 
 #: The id of a stream's newest entry, or an empty text.

@@ -11,7 +11,14 @@ from typing import cast
 from baqup_agent.bus.encoding import entry_json, to_fields, to_json
 from baqup_agent.bus.outage import BusUnavailable
 from baqup_agent.bus.redis_connect import SOCKET_TIMEOUT_S, RedisClient, open_client
-from baqup_agent.bus.redis_scripts import APPEND_EVENTS, NEWEST_ID, WRITE_HASH, Script
+from baqup_agent.bus.redis_scripts import (
+    APPEND_EVENTS,
+    APPEND_STORED,
+    NEWEST_ID,
+    WRITE_HASH,
+    Script,
+)
+from baqup_agent.bus.stored import stored_by_one
 from baqup_agent.bus.topology import NOTIFY_WORD, PLACES, Wire, entry_id, key
 from baqup_agent.bus.url import RedisUrl
 
@@ -92,15 +99,22 @@ class RedisTransport:
             BusRefused: the credentials do not allow it.
             MessageRejected: the server will never take one of them.
         """
-        entries = ",".join([entry_json(entry_id(event, base_ms), event) for event in events])
         place, last = PLACES["event"], events[-1]
+        stored = stored_by_one(events)
+        if stored:
+            entries = ",".join([event.entry_json(base_ms) for event in stored])
+            script, whose = APPEND_STORED, list(stored[0].producer[1:])
+        else:
+            entries = ",".join([entry_json(entry_id(event, base_ms), event) for event in events])
+            script, whose = APPEND_EVENTS, []
         taken = self._run(
-            APPEND_EVENTS,
+            script,
             key(self._prefix, "event", last[place.owner]),
             place.ttl_s * 1000,
             self._channel,
             to_json(last),
             f"[{entries}]",
+            *whose,
         )
         return cast("int", taken)
 

@@ -73,10 +73,15 @@ def entry_id(message: Wire, base_ms: int = 0) -> str:
         message: the event.
         base_ms: lowest time of an id, for a producer whose clock is behind what the stream holds.
     """
-    return f"{max(_milliseconds(message['timestamp']), base_ms)}-{message['seq']}"
+    return f"{max(milliseconds(message['timestamp']), base_ms)}-{message['seq']}"
 
 
-def _milliseconds(text: str) -> int:
+def milliseconds(text: str) -> int:
+    """Return the milliseconds since 1970 of a timestamp.
+
+    Raises:
+        ValueError: it is none.
+    """
     # Events of one second share the slow part of reading a timestamp.
     return _whole_second_ms(text[:_SECONDS]) + int(text[_SECONDS + 1 : _SECONDS + 4])
 

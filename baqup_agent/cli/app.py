@@ -14,6 +14,11 @@ PROGRAM = "baqup-agent"
 _COMMANDS = {
     "run": ("baqup_agent.cli.run_command:run_command", "Run one job of an agent and judge it."),
     "verify": ("baqup_agent.cli.verify_command:verify_command", "Check published directories."),
+    "join": ("baqup_agent.cli.join_command:join_command", "Join the parts of a split artifact."),
+    "conform": (
+        "baqup_agent.cli.conform_command:conform_command",
+        "Judge any agent against the contract.",
+    ),
     "lifecycle": ("baqup_agent.cli.lifecycle.group:lifecycle_group", "Draw and prove lifecycles."),
     "bus": ("baqup_agent.cli.bus.group:bus_group", "Watch a bus, replay what is left."),
     "new": ("baqup_agent.cli.new_command:new_command", "Write the project of a new agent."),

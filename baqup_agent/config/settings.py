@@ -10,6 +10,7 @@ from typing import Any
 
 from attrs import NOTHING, field, frozen
 
+from baqup_agent.config.units import size_bytes
 from baqup_agent.contract import LogLevel, PartialFailureMode
 from baqup_agent.security.secret import Secret
 
@@ -78,12 +79,27 @@ class ArtifactSettings:
         compression_level: level of that algorithm.
         checksum_algorithm: ``sha256``, ``sha512`` or ``blake3``.
         retain_on_failure: keep ``.staging`` when the job fails.
+        encrypt: whether artifacts are encrypted.
+        encryption: ``aes-256-gcm`` or ``chacha20-poly1305``.
+        key_id: which key it is, for whoever decrypts.
+        key: the key itself, or a passphrase.
+        split_size: the largest file that is stored, a size such as ``1G``; 0 for any size.
     """
 
     compression: str = _from("BAQUP_ARTIFACT_COMPRESS_ALGORITHM", "zstd")
     compression_level: int = _from("BAQUP_ARTIFACT_COMPRESS_LEVEL", 3)
     checksum_algorithm: str = _from("BAQUP_ARTIFACT_CHECKSUM_ALGORITHM", "sha256")
     retain_on_failure: bool = _from("BAQUP_ARTIFACT_RETAIN_ON_FAILURE", default=True)
+    encrypt: bool = _from("BAQUP_ARTIFACT_ENCRYPT", default=False)
+    encryption: str = _from("BAQUP_ARTIFACT_ENCRYPT_ALGORITHM", "aes-256-gcm")
+    key_id: str | None = _from("BAQUP_ARTIFACT_ENCRYPT_KEY_ID", None)
+    key: Secret | None = _from("BAQUP_SECRET_ARTIFACT_KEY", None)
+    split_size: str = _from("BAQUP_ARTIFACT_SPLIT_SIZE", "0")
+
+    @property
+    def split_bytes(self) -> int:
+        """`split_size` as a number of bytes."""
+        return size_bytes(self.split_size)
 
 
 @frozen

@@ -161,13 +161,7 @@ VARIABLES: tuple[Variable, ...] = (
         "sha256",
         choices=("sha256", "sha512", "blake3"),
     ),
-    Variable(  # better no backup than one in the clear that was asked to be encrypted
-        "BAQUP_ARTIFACT_ENCRYPT",
-        Kind.BOOL,
-        "encrypt artifacts",
-        default=False,
-        supported=(False,),
-    ),
+    Variable("BAQUP_ARTIFACT_ENCRYPT", Kind.BOOL, "encrypt artifacts", default=False),
     Variable(
         "BAQUP_ARTIFACT_ENCRYPT_ALGORITHM",
         Kind.ENUM,
@@ -181,7 +175,6 @@ VARIABLES: tuple[Variable, ...] = (
         Kind.SIZE,
         "split artifacts larger than this, 0 for never",
         "0",
-        supported=("0",),
     ),
     Variable(
         "BAQUP_ARTIFACT_RETAIN_ON_FAILURE",
@@ -245,6 +238,12 @@ VARIABLES: tuple[Variable, ...] = (
     Variable("BAQUP_TARGET_PATH", Kind.PATH, "directory to restore to"),
     Variable("BAQUP_TARGET_HOST", Kind.HOSTNAME, "server to restore to"),
     Variable("BAQUP_TARGET_PORT", Kind.INT, "its port", minimum=1, maximum=65535),
+    Variable(
+        "BAQUP_SECRET_ARTIFACT_KEY",
+        Kind.SECRET,
+        "key of encrypted artifacts, or their passphrase",
+        sdk=True,
+    ),
     Variable(
         "BAQUP_SECRET_BUS_PASSWORD",
         Kind.SECRET,

@@ -38,6 +38,7 @@ from typing import Protocol, Self
 
 from baqup_agent.bus.url import FileUrl, parse_bus_url
 from baqup_agent.controller.messages import BusMessage
+from baqup_agent.errors import BusRefused
 from baqup_agent.security.secret import Secret
 
 #: Seconds between looks at a source that cannot wake its reader.
@@ -50,6 +51,8 @@ class Source(Protocol):
     Attributes:
         unreadable: how many things on the bus were no messages, or had flaws.
         seeing: whether the bus can be read at present.
+        trouble: why it cannot, as one line; None while it can.
+        refusal: why it never will with this configuration, if that showed before it was read once.
     """
 
     @property
@@ -57,6 +60,12 @@ class Source(Protocol):
 
     @property
     def seeing(self) -> bool: ...  # noqa: D102  described above
+
+    @property
+    def trouble(self) -> str | None: ...  # noqa: D102  described above
+
+    @property
+    def refusal(self) -> BusRefused | None: ...  # noqa: D102  described above
 
     def start(self) -> None:
         """Begin to read."""
@@ -143,6 +152,19 @@ class BusReader:
     def seeing(self) -> bool:
         """Whether the bus can be read at present; while it cannot, silence says nothing."""
         return self._source.seeing
+
+    @property
+    def trouble(self) -> str | None:
+        """Why the bus cannot be read at present, as one line; None while nothing is known."""
+        return self._source.trouble
+
+    @property
+    def refusal(self) -> BusRefused | None:
+        """Why the bus never will be read with this configuration, as far as that is known.
+
+        Once it was read, a refusal counts as an outage, as it does for agents.
+        """
+        return self._source.refusal
 
     def start(self) -> None:
         """Begin to read; returns once the bus was read for the first time, or cannot be soon."""

@@ -28,6 +28,7 @@ from baqup_agent.controller.messages import (
 )
 from baqup_agent.controller.novelty import Novelty
 from baqup_agent.controller.output import LineSplitter
+from baqup_agent.errors import BusRefused, describe
 
 #: Most that is read of a file at once, bytes, so that a flood does not stop everything else.
 _CHUNK_BYTES = 4 * 1024 * 1024
@@ -74,6 +75,7 @@ class FileSource:
         self._novelty = Novelty()
         self._complaints = Complaints()
         self._seeing = True
+        self._trouble: str | None = None
         self._closed = threading.Event()
 
     @property
@@ -83,8 +85,36 @@ class FileSource:
 
     @property
     def seeing(self) -> bool:
-        """False once a file could not be read."""
+        """False once a file could not be read; a folder that is not there yet is empty."""
         return self._seeing
+
+    @property
+    def trouble(self) -> str | None:
+        """See `Source`."""
+        fault = self._fault()
+        return self._trouble if fault is None else fault[1]
+
+    @property
+    def refusal(self) -> BusRefused | None:
+        """What no agent can write to either is no bus; but a missing folder it makes by itself."""
+        fault = self._fault()
+        if fault is None or not fault[0]:
+            return None
+        return BusRefused(
+            f"file://{self._directory} is no bus: {fault[1]}; name the directory that the agents "
+            "have in BAQUP_BUS_URL"
+        )
+
+    def _fault(self) -> tuple[bool, str] | None:
+        """Look what is wrong with the folder, and whether an agent cannot help that."""
+        try:
+            with os.scandir(self._directory):
+                return None
+        except FileNotFoundError:
+            made = self._directory.parent.is_dir()
+            return not made, "there is no such directory" + ("" if made else ", nor its parent")
+        except OSError as error:
+            return True, error.strerror or describe(error)
 
     def start(self) -> None:
         """Remember where the files end, if what is there is to be left out."""
@@ -144,7 +174,8 @@ class FileSource:
         self._seeing = False
         if not file.refused:
             file.refused = True
-            self._complaints.note(f"the bus file {file.path} cannot be read: {why}")
+            self._trouble = f"the bus file {file.path} cannot be read: {why}"
+            self._complaints.note(self._trouble)
 
     def _decoded(self, file: _File, lines: list[bytes]) -> list[BusMessage]:
         return [

@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from baqup_agent.bus.topology import NOTIFY_WORD
 from baqup_agent.bus.url import RedisUrl
@@ -25,7 +26,8 @@ from baqup_agent.controller.messages import BusMessage, order_of
 from baqup_agent.controller.outlet import Outlet
 from baqup_agent.controller.redis_access import RedisAccess
 from baqup_agent.controller.redis_look import RedisLook
-from baqup_agent.errors import BaqupError
+from baqup_agent.errors import BaqupError, BusRefused, describe
+from baqup_agent.security.secret import REDACTED
 
 #: Seconds that one exchange with the server may take.
 _TIMEOUT_S = 1.0
@@ -80,7 +82,9 @@ class RedisSource:
         self._only_new = only_new
         self._look_every_s = look_every_s
         self._look_due_s = 0.0
-        self._seeing = False
+        self._seeing = self._seen = False
+        self._trouble: str | None = None
+        self._refusal: BusRefused | None = None
         self._told_away = False
         self._pong = True
         self._listening = False
@@ -97,6 +101,16 @@ class RedisSource:
     def seeing(self) -> bool:
         """See `Source`."""
         return self._seeing
+
+    @property
+    def trouble(self) -> str | None:
+        """See `Source`."""
+        return self._trouble
+
+    @property
+    def refusal(self) -> BusRefused | None:
+        """See `Source`."""
+        return self._refusal
 
     def start(self) -> None:
         """Begin to read; return once everything was looked at, or cannot be quickly."""
@@ -156,11 +170,17 @@ class RedisSource:
         return True
 
     def _lose_sight(self, error: Exception) -> None:
+        from baqup_agent.bus.redis_errors import refusal_of_reader
+
         self._seeing = False
+        error = refusal_of_reader(error, self._url.display) or error
+        self._trouble = _reason(error, self._url)
+        if not self._seen and isinstance(error, BusRefused):
+            self._refusal = BusRefused(self._trouble)
         if self._told_away:
             return
         self._told_away = True
-        self._complaints.note(f"the bus {self._url.display} cannot be watched: {_reason(error)}")
+        self._complaints.note(f"the bus {self._url.display} cannot be watched: {self._trouble}")
 
     def _session(self, bus: RedisAccess) -> None:
         with contextlib.closing(bus.subscription()) as subscription:
@@ -169,6 +189,7 @@ class RedisSource:
             if self._told_away:
                 self._complaints.note("the bus can be watched again")
             self._seeing, self._told_away, self._pong = True, False, True
+            self._seen, self._refusal, self._trouble = True, None, None
             self._ready.set()
             while not self._ending.is_set():
                 if self._listening:
@@ -232,10 +253,10 @@ class RedisSource:
         subscription.ping()
 
 
-def _reason(error: Exception) -> str:
-    from baqup_agent.bus.redis_errors import WrongUrl
-
-    if isinstance(error, WrongUrl):
-        return f"{error}; {error.remedy}"
-    # no text of a foreign error: it may repeat the URL and with it a password
-    return error.message if isinstance(error, BaqupError) else type(error).__name__
+def _reason(error: Exception, url: RedisUrl) -> str:
+    """Return why the bus cannot be read, as one line without the password of its URL."""
+    text = error.message if isinstance(error, BaqupError) else describe(error)
+    password = urlsplit(url.secret.reveal()).password
+    for form in filter(None, (password, unquote(password or ""))):
+        text = text.replace(form, REDACTED)
+    return text

@@ -10,6 +10,7 @@ For example::
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 from collections.abc import Mapping
 from pathlib import Path
@@ -35,7 +36,7 @@ from baqup_agent.controller.request import JobPlan, JobRequest, make_plan
 from baqup_agent.controller.stop import StopRequests
 from baqup_agent.controller.verdict import Facts, Verdict, judge
 from baqup_agent.controller.watcher import SilentWatcher, Watcher
-from baqup_agent.errors import OutputError
+from baqup_agent.errors import ConfigError, OutputError
 from baqup_agent.staging.verification import Verification, verify
 
 #: Seconds between two looks at everything.
@@ -95,9 +96,11 @@ def run_job(
         The report; whatever the agent does is in there and raises nothing.
 
     Raises:
-        ConfigError: the request cannot be carried out as it is.
+        ConfigError: the request cannot be carried out as it is; nothing was started or made.
         OutputError: the root of staging is absent and cannot be created.
     """
+    if request.published is not None:
+        _check_published(request.published)
     outer = environment() if inherited is None else inherited
     with open_bus(request.bus_choice) as url:
         plan = make_plan(request, bus_url=url, inherited=outer)
@@ -252,6 +255,20 @@ class _Run:
             notes=tuple(self.notes),
             last_words=self.last_error or self.last_line,
         )
+
+
+def _check_published(directory: Path) -> None:
+    """Look before a job is started that has nothing to read, and leaves its own directory."""
+    if (directory / MANIFEST_NAME).is_file():
+        return
+    if not directory.is_dir():
+        found = "is no directory" if os.path.lexists(directory) else "does not exist"
+    else:
+        found = f"holds no {MANIFEST_NAME}, so nothing was published there"
+    raise ConfigError(
+        f"--from {str(directory)!r} {found}; name the directory of a job that ended well, "
+        "STAGING/JOB_ID"
+    )
 
 
 def _open_reader(plan: JobPlan) -> BusReader:

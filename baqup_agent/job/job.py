@@ -6,7 +6,7 @@ import contextlib
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import IO, Any, Generic, TypeVar, cast
+from typing import IO, Any, BinaryIO, Generic, TypeVar, cast
 
 from attrs import define, field
 from typing_extensions import TypeVar as TypeVarWithDefault
@@ -21,7 +21,7 @@ from baqup_agent.errors import JobCancelled, classify, describe
 from baqup_agent.job.cancellation import CancellationToken
 from baqup_agent.job.components import Component, Components
 from baqup_agent.job.configuration import Configuration
-from baqup_agent.job.process import ChildProcesses, Finished, Sink
+from baqup_agent.job.process import ChildProcesses, Sink
 from baqup_agent.job.progress import Progress
 from baqup_agent.job.retry import Retry
 from baqup_agent.job.triggers import Triggers
@@ -29,6 +29,7 @@ from baqup_agent.observability.sink import LogSink
 from baqup_agent.observability.tracing import Span, Tracing
 from baqup_agent.security.secret import Secret
 from baqup_agent.staging.area import Staging
+from baqup_agent.staging.child import Finished
 from baqup_agent.staging.manifest import encode
 
 T = TypeVar("T")
@@ -201,8 +202,8 @@ class Job(Generic[L]):
         except JobCancelled:
             raise
         except Exception as error:  # noqa: BLE001  the point: any failure stays inside its part
-            for filename in self._written_since(before):
-                self.staging.discard(filename)
+            while written := self._written_since(before):
+                self.staging.discard(written[0])  # with it go the other parts of the artifact
             failure = classify(error)
             self.log.error(f"component failed: {failure.message}", name=name, code=failure.code)
             self.components.add(Component(name, error=failure))
@@ -218,18 +219,20 @@ class Job(Generic[L]):
         self,
         argv: Sequence[str | os.PathLike[str]],
         *,
-        stdin: bytes | Secret | IO[bytes] | None = None,
+        stdin: bytes | Secret | IO[bytes] | BinaryIO | None = None,
         stdout: Sink | None = None,
         env: Mapping[str, str | Secret] | None = None,
         cwd: str | os.PathLike[str] | None = None,
         timeout_s: float | None = None,
         check: bool = True,
+        on_bytes: Callable[[int], object] | None = None,
     ) -> Finished:
         """Run a child process to its end; it never outlives the job.
 
         Args:
             argv: the command and its arguments; no shell is involved.
-            stdin: bytes, or an open file, to feed it; nothing by default.
+            stdin: bytes, an open file or any binary stream, such as an opened artifact, to feed
+                it; nothing by default. A stream that cannot be read is the error then.
             stdout: takes its output piece by piece, for example an artifact; by default the
                 output is collected and returned.
             env: variables added to the inherited environment, which carries no
@@ -237,17 +240,25 @@ class Job(Generic[L]):
             cwd: its working directory.
             timeout_s: longest run, seconds; it is killed then.
             check: whether an exit code other than 0 is an error.
+            on_bytes: told the size of each piece of its output.
 
         Returns:
             Its exit code, its collected output and the end of its stderr.
 
         Raises:
             CommandFailed: it could not be started, failed, or ran out of time; the message
-                carries the last line of its stderr.
+                carries the last line of its stderr, `returncode` and `stderr` tell more.
             JobCancelled: the job must stop; the child was ended.
         """
         return self._children.run(
-            argv, stdin=stdin, stdout=stdout, env=env, cwd=cwd, timeout_s=timeout_s, check=check
+            argv,
+            stdin=stdin,
+            stdout=stdout,
+            env=env,
+            cwd=cwd,
+            timeout_s=timeout_s,
+            check=check,
+            on_bytes=on_bytes,
         )
 
     def retry(

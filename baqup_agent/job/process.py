@@ -11,43 +11,31 @@ every process of the machine can read, and they are taken out of what it writes 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
-import select
 import shlex
 import signal
 import subprocess
 import threading
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import IO, Any, Protocol
-
-from attrs import frozen
+from typing import IO, Any, BinaryIO, Protocol
 
 from baqup_agent.errors import CommandFailed, InternalError
 from baqup_agent.job.cancellation import CancellationToken
+from baqup_agent.job.child_streams import (
+    PIPE_BYTES,
+    STDERR_KEPT_BYTES,
+    StderrTail,
+    StdinFeeder,
+)
 from baqup_agent.security.secret import REDACTED, Secret
-
-#: Bytes of a child's stderr that are kept for the error: its end, where the reason stands.
-STDERR_KEPT_BYTES = 64 * 1024
+from baqup_agent.staging.child import Finished
+from baqup_agent.staging.writer import ArtifactWriter
 
 #: Most bytes of stdout that are collected in memory; more needs a ``stdout`` to stream to.
 STDOUT_MAX_BYTES = 64 * 1024 * 1024
 
 _CHUNK_BYTES = 1024 * 1024
-
-#: Bytes at the beginning of a cut stderr that are given up in search of a whole line, since half a
-#: secret could stand there that nobody would recognise.
-_TORN_BYTES = 16 * 1024
-
-
-#: Most bytes that a pipe can hold when its writer ends, as far as an ordinary user can set it.
-_PIPE_BYTES = 1024 * 1024
-
-#: Milliseconds after which a reader of stderr that has nothing to read looks up.
-_LOOK_MS = 100
-
-#: Longest wait for that reader on a machine that is overloaded, seconds.
-_PATIENCE_S = 30.0
 
 
 class Sink(Protocol):
@@ -55,23 +43,6 @@ class Sink(Protocol):
 
     def write(self, data: bytes, /) -> object:
         """Take one piece."""
-
-
-@frozen
-class Finished:
-    """A child that has ended.
-
-    Attributes:
-        argv: the command.
-        returncode: its exit code; negative for the signal that killed it.
-        stdout: what it wrote there; empty where it was streamed.
-        stderr: the end of what it wrote there.
-    """
-
-    argv: tuple[str, ...]
-    returncode: int
-    stdout: bytes
-    stderr: str
 
 
 class ChildProcesses:
@@ -103,28 +74,30 @@ class ChildProcesses:
         self,
         argv: Sequence[str | os.PathLike[str]],
         *,
-        stdin: bytes | Secret | IO[bytes] | None = None,
+        stdin: bytes | Secret | IO[bytes] | BinaryIO | None = None,
         stdout: Sink | None = None,
         env: Mapping[str, str | Secret] | None = None,
         cwd: str | os.PathLike[str] | None = None,
         timeout_s: float | None = None,
         check: bool = True,
+        on_bytes: Callable[[int], object] | None = None,
     ) -> Finished:
         """Run a command to its end; `Job.run` describes the arguments."""
         self._token.check()
         command = self._command(argv)
         if isinstance(stdin, Secret):
             stdin = os.fsencode(stdin.reveal())
-        feed = subprocess.PIPE if isinstance(stdin, bytes) else stdin or subprocess.DEVNULL
+        feed, content = _feed(stdin)
         child = self._start(command, feed, {**self._environment(), **_revealed(env or {})}, cwd)
         with self._alive(child), _limited(child, timeout_s) as expired:
-            errors = _Tail(child.stderr)
-            if isinstance(stdin, bytes):
-                _Feeder(child.stdin, stdin)
-            collected = _drain(child.stdout, stdout, command)
+            errors = StderrTail(child.stderr)
+            feeder = None if content is None else StdinFeeder(child.stdin, content)
+            collected = _drain(child.stdout, stdout, command, on_bytes)
             returncode = child.wait()
             told = self._readable(errors.text())  # within: afterwards its stderr is closed
         self._token.check()
+        if feeder is not None:
+            feeder.finish()
         finished = Finished(command, returncode, collected, told)
         if expired.is_set():
             raise _failed(finished, f"was ended after its {timeout_s:g} s")
@@ -164,7 +137,7 @@ class ChildProcesses:
         cwd: str | os.PathLike[str] | None,
     ) -> subprocess.Popen[bytes]:
         try:
-            return subprocess.Popen(  # noqa: S603  the author's own command, never a shell
+            child = subprocess.Popen(  # noqa: S603  the author's own command, never a shell
                 command,
                 stdin=stdin,
                 stdout=subprocess.PIPE,
@@ -178,6 +151,8 @@ class ChildProcesses:
                 f"{command[0]!r} could not be started: {error.strerror}; "
                 "is it installed in the image and on PATH?"
             ) from error
+        _widen(child.stdout)
+        return child
 
     @contextlib.contextmanager
     def _alive(self, child: subprocess.Popen[bytes]) -> Iterator[None]:
@@ -206,76 +181,6 @@ class ChildProcesses:
             _signal_group(child, signum)
 
 
-class _Tail:
-    """Reads a stream to its end in a thread and keeps the last part."""
-
-    def __init__(self, stream: IO[bytes] | None) -> None:
-        self._pieces: deque[bytes] = deque()
-        self._kept = 0
-        self._cut = False
-        self._ended = threading.Event()
-        self._thread = threading.Thread(
-            target=self._read, args=(stream,), name="child-stderr", daemon=True
-        )
-        self._thread.start()
-
-    def _read(self, stream: Any) -> None:
-        fd = stream.fileno()
-        look = select.poll()
-        look.register(fd, select.POLLIN)
-        late_bytes = 0
-        with contextlib.suppress(OSError, ValueError):
-            while late_bytes < _PIPE_BYTES:
-                ended = self._ended.is_set()  # before the look, which then sees all the child wrote
-                if look.poll(_LOOK_MS):
-                    piece = os.read(fd, _CHUNK_BYTES)
-                    if not piece:
-                        return
-                    self._keep(piece)
-                    late_bytes += len(piece) if ended else 0
-                elif ended:
-                    return
-
-    def _keep(self, piece: bytes) -> None:
-        most = STDERR_KEPT_BYTES + _TORN_BYTES
-        self._cut |= len(piece) > most
-        self._pieces.append(piece[-most:])
-        self._kept += len(self._pieces[-1])
-        while self._kept - len(self._pieces[0]) >= most:
-            self._kept -= len(self._pieces.popleft())
-            self._cut = True
-
-    def text(self) -> str:
-        """What was kept, whole lines as far as there are any; odd bytes are surrogates.
-
-        To be called when the child has ended: all that it wrote is read, and a grandchild that
-        holds the stream open, or goes on writing, is not waited for.
-        """
-        self._ended.set()
-        self._thread.join(_PATIENCE_S)
-        kept = b"".join(self._pieces)
-        if self._cut or len(kept) > STDERR_KEPT_BYTES + _TORN_BYTES:
-            kept = kept[-STDERR_KEPT_BYTES - _TORN_BYTES :]
-            line_end = kept.find(b"\n", 0, _TORN_BYTES)
-            kept = kept[line_end + 1 if line_end >= 0 else _TORN_BYTES :]
-        return kept.decode("utf-8", "surrogateescape")
-
-
-class _Feeder:
-    """Writes a child's stdin in a thread, so that a child that does not read cannot block."""
-
-    def __init__(self, stream: IO[bytes] | None, data: bytes) -> None:
-        threading.Thread(
-            target=self._write, args=(stream, data), name="child-stdin", daemon=True
-        ).start()
-
-    @staticmethod
-    def _write(stream: Any, data: bytes) -> None:
-        with contextlib.suppress(OSError, ValueError):  # it ended without reading all: its choice
-            stream.write(data)
-            stream.close()
-
-
 @contextlib.contextmanager
 def _limited(child: subprocess.Popen[bytes], timeout_s: float | None) -> Iterator[threading.Event]:
     """Kill the child's group after ``timeout_s``; the event tells whether that was done."""
@@ -297,9 +202,32 @@ def _limited(child: subprocess.Popen[bytes], timeout_s: float | None) -> Iterato
         timer.cancel()
 
 
-def _drain(stream: Any, sink: Sink | None, command: tuple[str, ...]) -> bytes:
+def _feed(
+    stdin: bytes | IO[bytes] | BinaryIO | None,
+) -> tuple[int | IO[bytes], bytes | IO[bytes] | BinaryIO | None]:
+    """What the child's stdin is made from, and what a thread must write there."""
+    if stdin is None:
+        return subprocess.DEVNULL, None
+    if not isinstance(stdin, bytes):
+        with contextlib.suppress(OSError, AttributeError):  # a stream, such as an opened artifact
+            stdin.fileno()
+            return stdin, None
+    return subprocess.PIPE, stdin
+
+
+def _drain(
+    stream: Any,
+    sink: Sink | None,
+    command: tuple[str, ...],
+    on_bytes: Callable[[int], object] | None,
+) -> bytes:
+    if isinstance(sink, ArtifactWriter):  # it reads the pipe itself, into its own buffers
+        sink.copy_from_fd(stream.fileno(), on_bytes=on_bytes)
+        return b""
     collected = bytearray()
     while piece := stream.read1(_CHUNK_BYTES):
+        if on_bytes is not None:
+            on_bytes(len(piece))
         if sink is not None:
             sink.write(piece)
             continue
@@ -310,6 +238,12 @@ def _drain(stream: Any, sink: Sink | None, command: tuple[str, ...]) -> bytes:
                 "give run() a stdout to stream to"
             )
     return bytes(collected)
+
+
+def _widen(stream: Any) -> None:
+    """Let a pipe hold a whole buffer, so that the two ends take turns less often."""
+    with contextlib.suppress(OSError, AttributeError):  # the user has many pipes; no Linux
+        fcntl.fcntl(stream.fileno(), fcntl.F_SETPIPE_SZ, PIPE_BYTES)
 
 
 def _signal_group(child: subprocess.Popen[bytes], signum: signal.Signals) -> None:
@@ -334,4 +268,8 @@ def _ending(returncode: int) -> str:
 def _failed(finished: Finished, how: str) -> CommandFailed:
     lines = finished.stderr.splitlines()
     reason = f": {lines[-1]}" if lines else ", without a word on stderr"
-    return CommandFailed(f"{shlex.quote(finished.argv[0])} {how}{reason}")
+    return CommandFailed(
+        f"{shlex.quote(finished.argv[0])} {how}{reason}",
+        returncode=finished.returncode,
+        stderr=finished.stderr,
+    )

@@ -33,7 +33,11 @@ def read(agent_class: type[Agent], role: Role | None, environ: Mapping[str, str]
     """Load ``environ`` against what the agent declares and the role requires."""
     word = None if role is None else role.value
     loaded = read_environment(agent_class.declaration(), environ, word)
-    further = [*_refused_bus(loaded.values), *_refused_level(loaded.values)]
+    further = [
+        *_refused_bus(loaded.values),
+        *_refused_level(loaded.values),
+        *_refused_key(loaded.values),
+    ]
     if not (loaded.findings or further):
         further += _refused_settings(agent_class, role, loaded.values)
     return loaded._replace(findings=in_order((*loaded.findings, *further)))
@@ -55,6 +59,22 @@ def _refused_bus(values: Mapping[str, Any]) -> Iterator[Finding]:
     except BusRefused as error:
         for problem in error.problems:
             yield Finding(("BAQUP_BUS_URL",), "format", problem)
+
+
+def _refused_key(values: Mapping[str, Any]) -> Iterator[Finding]:
+    """A key that is missing, or has not the form that its cipher asks for."""
+    if not values.get("BAQUP_ARTIFACT_ENCRYPT"):
+        return
+    from baqup_agent.config.settings import ArtifactSettings
+    from baqup_agent.staging.cipher import check_encryption
+
+    algorithm = values.get("BAQUP_ARTIFACT_ENCRYPT_ALGORITHM", "aes-256-gcm")
+    key = values.get("BAQUP_SECRET_ARTIFACT_KEY")
+    try:
+        check_encryption(ArtifactSettings(encrypt=True, encryption=algorithm, key=key))
+    except ConfigError as error:
+        for problem in error.problems:
+            yield Finding(("BAQUP_SECRET_ARTIFACT_KEY",), "rule", problem)
 
 
 def _refused_level(values: Mapping[str, Any]) -> Iterator[Finding]:

@@ -27,7 +27,7 @@ from baqup_agent.runtime.configuring import read
 from baqup_agent.runtime.context import RunContext
 from baqup_agent.runtime.firing import ask_driver
 from baqup_agent.runtime.needs import need
-from baqup_agent.runtime.resources import parallelism, warn_of_root
+from baqup_agent.runtime.resources import compression_workers, parallelism, warn_of_root
 from baqup_agent.runtime.trace import TRACE_VERSION, Trace
 from baqup_agent.security.secret import Secret
 from baqup_agent.staging.area import Staging
@@ -102,6 +102,9 @@ def prepare_staging(run: RunContext) -> None:
     def tell_fallback(asked: str, used: str) -> None:
         events.add("COMPRESSION_FALLBACK", message=f"{asked} is not available, {used} is used")
 
+    run.children = ChildProcesses(
+        run.token, environment_for_children, run.redactor.text, run.redactor.betrays
+    )
     run.staging = Staging(
         settings.staging_dir,
         settings.job.id,
@@ -111,6 +114,8 @@ def prepare_staging(run: RunContext) -> None:
         on_fallback=tell_fallback,
         betrays=run.redactor.betrays,
         tracing=run.tracing,
+        workers=compression_workers(settings.agent),
+        runner=run.children.run,
     )
     run.staging.prepare()
 
@@ -118,9 +123,6 @@ def prepare_staging(run: RunContext) -> None:
 def make_job(run: RunContext) -> None:
     """Put together what the author's code is handed."""
     settings = need(run.settings, "settings")
-    run.children = ChildProcesses(
-        run.token, environment_for_children, run.redactor.text, run.redactor.betrays
-    )
     run.job = Job(
         id=settings.job.id,
         role=run.role,
@@ -132,7 +134,7 @@ def make_job(run: RunContext) -> None:
         progress=need(run.progress, "progress"),
         events=need(run.events, "events"),
         vitals=run.vitals,
-        children=run.children,
+        children=need(run.children, "children"),
         triggers=LiveTriggers(
             run.lifecycle.custom_triggers, partial(ask_driver, run.inbox, run.token)
         ),

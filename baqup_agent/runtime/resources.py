@@ -37,6 +37,10 @@ _NEAR, _FAR = 0.80, 0.75
 #: Part of a control group's limit from which on the job is aborted before the kernel kills it.
 _BEFORE_THE_KILL = 0.95
 
+#: Threads of a compressor where none were asked for: with more than these the reader and the
+#: writer, which are one thread each, set the pace, and each takes memory.
+_WORKERS = 4
+
 _AUTO = "auto"
 _MIB = 1 << 20
 
@@ -138,6 +142,18 @@ def parallelism(settings: AgentSettings, proc: Path = PROC_SELF) -> int:
         proc: the kernel's description of the process.
     """
     return settings.parallelism or available_cpus(proc)
+
+
+def compression_workers(settings: AgentSettings, proc: Path = PROC_SELF) -> int:
+    """Return how many threads a compressor should have for itself; 0 on a single processor.
+
+    Args:
+        settings: the job's.
+        proc: the kernel's description of the process.
+    """
+    cpus = available_cpus(proc)
+    workers = min(cpus, settings.parallelism or _WORKERS)
+    return workers if workers > 1 else 0
 
 
 def warn_of_root(log: LogSink, uid: int | None = None) -> None:

@@ -1,9 +1,10 @@
 """Directories reached from a root by descriptors alone, never through a link (Contract §7).
 
 Checking a path's text, or what it resolves to, and opening it afterwards leaves a gap in which
-somebody can put a symbolic link in the way. Here each component is opened by itself, relative to
-the directory before it and with ``O_NOFOLLOW``: what is reached lies beneath the root, or nothing
-is reached. Names are raw bytes; a path is a tuple of its components, the root the empty tuple.
+somebody can put a symbolic link in the way. Here a single component is opened relative to the
+directory before it and with ``O_NOFOLLOW``, several at once by the kernel's ``openat2``, and where
+that is refused one after the other: what is reached lies beneath the root, or nothing is reached.
+Names are raw bytes; a path is a tuple of its components, the root the empty tuple.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from collections import deque
 from collections.abc import Sequence
 from types import TracebackType
 from typing import NamedTuple, Self
+
+from baqup_agent.security import openat2
 
 Components = tuple[bytes, ...]
 
@@ -57,8 +60,9 @@ class Tree:
         """Return a descriptor of the directory ``path``, valid until the next call.
 
         Raises:
-            OSError: a component is missing (ENOENT), or is a link or no directory
-                (ENOTDIR, ELOOP).
+            OSError: a component is missing (ENOENT), is a link or no directory (ENOTDIR, ELOOP),
+                or is ``..`` (EXDEV).
+            ValueError: a component has a zero byte.
         """
         common = 0
         for ours, theirs in zip(self._names, path, strict=False):
@@ -66,8 +70,11 @@ class Tree:
                 break
             common += 1
         self._leave(common)
-        for name in path[common:]:
-            self._push(name, os.open(name, _DIRECTORY, dir_fd=self._top()))
+        if missing := path[common:]:
+            fd = open_beneath(self._top(), missing)
+            for name in missing[:-1]:
+                self._push(name, None)
+            self._push(missing[-1], fd)
         return self._top()
 
     def close(self) -> None:
@@ -81,7 +88,7 @@ class Tree:
             if fd is not None:
                 os.close(fd)
 
-    def _push(self, name: bytes, fd: int) -> None:
+    def _push(self, name: bytes, fd: int | None) -> None:
         self._names.append(name)
         self._fds.append(fd)
         if len(self._fds) > _KEPT:
@@ -95,18 +102,52 @@ class Tree:
             return self._root
         fd = self._fds[-1]
         if fd is None:
-            fd = self._fds[-1] = self._reopen()
+            fd = self._fds[-1] = open_beneath(self._root, self._names)
         return fd
 
-    def _reopen(self) -> int:
-        fd = os.dup(self._root)
-        for name in self._names:
-            try:
-                deeper = os.open(name, _DIRECTORY, dir_fd=fd)
-            finally:
+
+def open_beneath(start: int, path: Sequence[bytes]) -> int:
+    """Open the directory ``path``, at least one component, beneath another one.
+
+    Returns:
+        Its descriptor, the caller's to close.
+
+    Raises:
+        OSError: a component is missing (ENOENT), is a link or no directory (ENOTDIR, ELOOP), or is
+            ``..`` (EXDEV).
+        ValueError: a component has a zero byte.
+    """
+    if b".." in path:
+        raise OSError(errno.EXDEV, os.strerror(errno.EXDEV), "..")
+    if len(path) > 1 and openat2.available():
+        return _jump(start, path)
+    return _walk(start, path)
+
+
+def _jump(start: int, path: Sequence[bytes]) -> int:
+    """Let the kernel go the whole way, in as few stretches as it takes."""
+    text = b"/".join(path)
+    half = len(path) // 2
+    if not half or openat2.fits(text):
+        return openat2.open_directory(start, text)
+    middle = _jump(start, path[:half])
+    try:
+        return _jump(middle, path[half:])
+    finally:
+        os.close(middle)
+
+
+def _walk(start: int, path: Sequence[bytes]) -> int:
+    """Go one component after the other."""
+    fd = start
+    for name in path:
+        try:
+            deeper = os.open(name, _DIRECTORY, dir_fd=fd)
+        finally:
+            if fd != start:
                 os.close(fd)
-            fd = deeper
-        return fd
+        fd = deeper
+    return fd
 
 
 class Resolution(NamedTuple):

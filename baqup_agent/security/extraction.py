@@ -2,14 +2,16 @@
 
 An archive is not trusted, wherever it comes from. The rules:
 
-* a name is relative and without ``..``; its directories are opened one by one and never through
-  a link, so a link that the archive brings along cannot redirect what follows;
+* a name is relative and without ``..``; its directories are opened beneath the root and never
+  through a link, so neither a link that the archive brings along nor one that somebody puts in
+  the way meanwhile can redirect what follows;
 * everything is created anew: a second member of the same name is refused, and so is a member
   whose directory the archive has not brought before;
-* a symbolic link points to a place in the tree, however it is combined with the others;
+* symbolic links are made when everything else stands; one points to a place in the tree, however
+  it is combined with the others;
 * a hard link stands for a file that the archive has written already;
 * devices, sockets and fifos are refused;
-* set-id bits are kept only where the recorded owner could be kept too.
+* set-id bits are kept only together with the recorded owner.
 
 Directories stay writable while the archive is read and get their own modes and times at the end.
 """
@@ -19,38 +21,29 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from typing import NamedTuple, Protocol
 
-from baqup_agent.errors import BaqupError, DataError, IOFailure, LimitExceeded, PathEscape
-from baqup_agent.security.archive_reader import (
-    HEADER_BYTES,
-    ArchiveReader,
-    ByteSource,
+from baqup_agent.errors import DataError, IOFailure, PathEscape
+from baqup_agent.security.archive_reader import ArchiveReader, ByteSource
+from baqup_agent.security.beneath import Components, Tree, climbs_back, resolve
+from baqup_agent.security.caps import Caps, Limits
+from baqup_agent.security.choosing import Chooser, Wanted
+from baqup_agent.security.dressing import PRIVATE_DIRECTORY, Dresser
+from baqup_agent.security.ledger import Ledger
+from baqup_agent.security.member import Kind, Member, printable, split
+from baqup_agent.security.refusals import (
+    blame,
+    blaming,
+    check_symlink,
+    link_escape,
+    original_of,
 )
-from baqup_agent.security.beneath import Components, Tree, climb, climbs_back, resolve
-from baqup_agent.security.member import SET_ID_MASK, Kind, Member, printable, split
+
+__all__ = ["Limits", "Observer", "Selection", "extract"]
 
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-_PRIVATE_FILE = 0o600
-_PRIVATE_DIRECTORY = 0o700
-
-
-class Limits(NamedTuple):
-    """How much an archive may hold; 0 is no limit.
-
-    Attributes:
-        max_files: members other than directories.
-        max_depth: components of a name.
-        max_bytes: content of all files together.
-        header_bytes: headers of one member.
-    """
-
-    max_files: int = 0
-    max_depth: int = 0
-    max_bytes: int = 0
-    header_bytes: int = HEADER_BYTES
 
 
 class Observer(Protocol):
@@ -60,10 +53,23 @@ class Observer(Protocol):
         """A member is about to be written."""
 
     def data(self, count: int, /) -> None:
-        """So many more bytes of content were written."""
+        """So many more bytes of content were written; 0 if a member was passed over."""
 
     def note(self, code: str, name: bytes, message: str, /) -> None:
         """Something about a member could not be kept; the extraction goes on."""
+
+
+class Selection(NamedTuple):
+    """A part of an archive.
+
+    Attributes:
+        wanted: tells which names belong to it.
+        reopen: opens the archive once more. A second name of a file may belong to it where the
+            first does not, and the content is gone by then.
+    """
+
+    wanted: Wanted
+    reopen: Callable[[], AbstractContextManager[ByteSource]]
 
 
 def extract(
@@ -73,15 +79,24 @@ def extract(
     *,
     owners: bool,
     limits: Limits | None = None,
-) -> None:
-    """Write every member of a tar stream beneath ``root``.
+    selection: Selection | None = None,
+    reserved: bytes | None = None,
+    seal: Callable[[], None] | None = None,
+) -> bool:
+    """Write the members of a tar stream beneath ``root``.
 
     Args:
         source: the archive, uncompressed.
         root: descriptor of an empty directory.
         observer: is told of every member.
-        owners: give members their recorded owner and group, by number.
+        owners: give members their recorded owner and group, by number, and their set-id bits.
         limits: how much the archive may hold.
+        selection: what to write of it; None for everything.
+        reserved: a name that is in use in the target; a member of that name is left out.
+        seal: called when all is written and only the root's own attributes are missing.
+
+    Returns:
+        Whether the archive held anything that was asked for.
 
     Raises:
         PathEscape: a member or a link leads out of the root.
@@ -89,208 +104,261 @@ def extract(
         LimitExceeded: it holds more than ``limits`` allow.
         IOFailure: the system refused to write.
     """
-    with Tree(root) as tree, Tree(root) as originals:
-        _Extraction(source, tree, originals, observer, limits or Limits(), owners=owners).run()
+    with ExitStack() as stack:
+        extraction = _Extraction(source, root, observer, limits or Limits(), stack, owners=owners)
+        return extraction.run(selection, reserved, seal)
 
 
 class _Extraction:
     def __init__(
         self,
         source: ByteSource,
-        tree: Tree,
-        originals: Tree,
+        root: int,
         observer: Observer,
         limits: Limits,
+        stack: ExitStack,
         *,
         owners: bool,
     ) -> None:
         self._reader = ArchiveReader(source, limits.header_bytes)
-        self._tree = tree
-        #: A second set of descriptors: a hard link needs two directories open at once.
-        self._originals = originals
-        self._observer = observer
         self._limits = limits
-        self._owners = owners
-        self._files = 0
-        self._bytes = 0
-        #: Every directory written, parents before children.
-        self._directories: dict[Components, Member] = {}
-        #: Links whose place depends on other links, checked when all of them stand.
-        self._entangled: list[Member] = []
+        self._root = root
+        self._observer = observer
+        self._dresser = Dresser(root, observer.note, owners=owners)
+        self._tree = stack.enter_context(Tree(root))
+        #: A second set of descriptors: a hard link needs two directories open at once.
+        self._originals = stack.enter_context(Tree(root))
+        #: The directory that the last member went to: most are followed by more of the same.
+        self._parent, self._parent_fd = b"", root
+        self._root_member: Member | None = None
+        #: Every directory written but the root, parents before children.
+        self._directories = stack.enter_context(Ledger(root))
+        self._symlinks = stack.enter_context(Ledger(root))
+        #: Whether any link's place depends on other links.
+        self._entangled = False
+        #: Hard links whose file was not chosen, by the file's name.
+        self._strays: dict[bytes, list[Member]] = {}
 
-    def run(self) -> None:
+    def run(
+        self,
+        selection: Selection | None,
+        reserved: bytes | None,
+        seal: Callable[[], None] | None,
+    ) -> bool:
+        chooser = Chooser(selection.wanted if selection else None)
+        admit = Caps(self._limits).admit
         for member in self._reader:
-            self._observer.member(member)
-            path = member.path
-            self._admit(member, path)
-            with _blaming(member):
-                self._write(member, path)
-        for member in self._entangled:
-            with _blaming(member):
-                self._check_entangled(member)
-        for path, member in reversed(self._directories.items()):
-            with _blaming(member):
-                self._finish_directory(path, member)
+            admit(member)
+            if member.name == reserved:
+                self._observer.note(
+                    "SPECIAL_FILE_SKIPPED",
+                    member.name,
+                    "left out: the restore itself uses the name",
+                )
+            elif selection is None:
+                self._take(member)
+            else:
+                self._take_chosen(chooser.choose(member))
+        if selection is not None and self._strays:
+            self._fetch_strays(selection)
+        self._make_symlinks()
+        self._finish_directories()
+        if seal is not None:
+            seal()
+        self._finish_root()
+        return selection is None or chooser.found
 
-    def _admit(self, member: Member, path: Components) -> None:
-        self._files += member.kind is not Kind.DIRECTORY
-        self._bytes += member.size
-        _within(self._files, self._limits.max_files, "files", member)
-        _within(len(path), self._limits.max_depth, "levels of directories", member)
-        _within(self._bytes, self._limits.max_bytes, "bytes", member)
+    def _take_chosen(self, chosen: Sequence[Member]) -> None:
+        for each in chosen:
+            self._take(each, strays=True)
+        if not chosen:
+            self._observer.data(0)
 
-    def _write(self, member: Member, path: Components) -> None:
-        if member.kind is Kind.DIRECTORY:
-            self._make_directory(member, path)
-            return
-        if not path:
-            raise DataError(f"the archive's root is a {member.kind.name}, not a directory")
-        parent, leaf = self._tree.enter(path[:-1]), path[-1]
-        if member.kind is Kind.FILE:
-            self._make_file(member, parent, leaf)
-        elif member.kind is Kind.SYMLINK:
-            self._make_symlink(member, path, parent)
-        else:
-            self._make_hardlink(member, parent, leaf)
-
-    def _make_directory(self, member: Member, path: Components) -> None:
-        if path:
-            os.mkdir(path[-1], _PRIVATE_DIRECTORY, dir_fd=self._tree.enter(path[:-1]))
-        elif path in self._directories:
-            raise FileExistsError(errno.EEXIST, "the root occurs twice")
-        self._directories[path] = member
-
-    def _make_file(self, member: Member, parent: int, leaf: bytes) -> None:
-        fd = os.open(leaf, _NEW_FILE, _PRIVATE_FILE, dir_fd=parent)
+    def _take(self, member: Member, *, strays: bool = False) -> None:
+        self._observer.member(member)
         try:
-            for piece in self._reader.content():
-                _write_all(fd, piece)
-                self._observer.data(len(piece))
-            self._dress(fd, member)
+            if member.kind is Kind.FILE:
+                self._make_file(member)
+            elif member.kind is Kind.DIRECTORY:
+                self._make_directory(member)
+            elif member.kind is Kind.SYMLINK:
+                self._note_symlink(member)
+            else:
+                self._make_hardlink(member, strays=strays)
+        except (OSError, ValueError, OverflowError) as error:
+            raise blame(member.name, error) from error
+
+    def _enter(self, parent: bytes) -> int:
+        """Return a descriptor of the directory, good until another one is entered."""
+        if parent != self._parent:
+            self._parent_fd = self._tree.enter(split(parent))
+            self._parent = parent
+        return self._parent_fd
+
+    def _leave(self) -> None:
+        self._parent, self._parent_fd = b"", self._root
+
+    def _make_directory(self, member: Member) -> None:
+        name = member.name
+        if not name:
+            if self._root_member is not None:
+                raise FileExistsError(errno.EEXIST, "the root occurs twice")
+            self._root_member = member
+            return
+        parent, _, leaf = name.rpartition(b"/")
+        os.mkdir(leaf, PRIVATE_DIRECTORY, dir_fd=self._enter(parent))
+        xattrs = tuple(member.xattrs.items())
+        self._directories.append(
+            (name, member.mode, member.uid, member.gid, member.mtime_ns, xattrs)
+        )
+
+    def _make_file(self, member: Member) -> None:
+        parent, _, leaf = member.name.rpartition(b"/")
+        if not leaf:
+            raise _no_root(member)
+        directory = self._parent_fd if parent == self._parent else self._enter(parent)
+        mode, complete = self._dresser.birth(member)
+        fd = os.open(leaf, _NEW_FILE, mode, dir_fd=directory)
+        try:
+            if member.extents is not None:
+                self._write_extents(fd, member)
+            elif member.size:
+                self._write_all(fd)
+            if complete:
+                os.utime(fd, ns=(member.mtime_ns, member.mtime_ns))
+            else:
+                self._dresser.file(fd, member, mode)
         finally:
             os.close(fd)
 
-    def _make_symlink(self, member: Member, path: Components, parent: int) -> None:
-        if not member.link or b"\0" in member.link:
-            raise DataError(f"link {printable(member.name)!r} has an empty text or a zero byte")
-        if member.link.startswith(b"/") or climb(member.link) > len(path) - 1:
-            raise _escape(member)
-        os.symlink(member.link, path[-1], dir_fd=parent)
-        if climbs_back(member.link):
-            self._entangled.append(member)
-        if self._owners:
-            with self._tolerating_owner(member):
-                os.chown(path[-1], member.uid, member.gid, dir_fd=parent, follow_symlinks=False)
-        times = (member.mtime_ns, member.mtime_ns)
-        os.utime(path[-1], ns=times, dir_fd=parent, follow_symlinks=False)
+    def _write_all(self, fd: int) -> None:
+        reader = self._reader
+        while piece := reader.piece():
+            written = os.write(fd, piece)
+            while written < len(piece):
+                written += os.write(fd, memoryview(piece)[written:])
+            self._observer.data(written)
 
-    def _make_hardlink(self, member: Member, parent: int, leaf: bytes) -> None:
-        original = split(member.link)
-        if not original:
-            raise DataError(f"hard link {printable(member.name)!r} stands for the root directory")
-        directory = self._originals.enter(original[:-1])
+    def _write_extents(self, fd: int, member: Member) -> None:
+        """Write what is between the holes; the size is set first, so an absurd one fails early."""
+        os.ftruncate(fd, member.size)
+        extents = iter(member.extents or ())
+        at = left = 0
+        for piece in self._reader.content():
+            view = memoryview(piece)
+            while view:
+                while not left:
+                    at, left = next(extents, (0, -1))
+                if left < 0 or at < 0 or at + left > member.size:
+                    raise DataError(
+                        f"member {printable(member.name)!r} has data beyond its size; "
+                        "take another copy"
+                    )
+                written = os.pwrite(fd, view[:left], at)
+                view, at, left = view[written:], at + written, left - written
+            self._observer.data(len(piece))
+
+    def _note_symlink(self, member: Member) -> None:
+        if not member.name:
+            raise _no_root(member)
+        check_symlink(member)
+        entangled = climbs_back(member.link)
+        self._entangled = self._entangled or entangled
+        xattrs = tuple(member.xattrs.items())
+        self._symlinks.append(
+            (member.name, member.link, entangled, member.uid, member.gid, member.mtime_ns, xattrs)
+        )
+
+    def _make_hardlink(self, member: Member, *, strays: bool) -> None:
+        parent, _, leaf = member.name.rpartition(b"/")
+        if not leaf:
+            raise _no_root(member)
+        original = original_of(member)
+        directory = self._enter(parent)
+        try:
+            self._link(original, directory, leaf, member)
+        except FileNotFoundError:
+            if not strays:
+                raise
+            self._strays.setdefault(member.link, []).append(member)
+
+    def _link(self, original: Components, directory: int, leaf: bytes, member: Member) -> None:
+        there = self._originals.enter(original[:-1])
         # The target was empty at the start: a regular file in it is one of the archive's.
-        found = os.stat(original[-1], dir_fd=directory, follow_symlinks=False)
+        found = os.stat(original[-1], dir_fd=there, follow_symlinks=False)
         if not stat.S_ISREG(found.st_mode):
             raise PathEscape(
                 f"hard link {printable(member.name)!r} stands for {printable(member.link)!r}, "
                 "which is no file"
             )
-        os.link(original[-1], leaf, src_dir_fd=directory, dst_dir_fd=parent, follow_symlinks=False)
+        os.link(original[-1], leaf, src_dir_fd=there, dst_dir_fd=directory, follow_symlinks=False)
 
-    def _check_entangled(self, member: Member) -> None:
-        path = member.path
-        if resolve(self._tree, path[:-1], member.link).place is None:
+    def _fetch_strays(self, selection: Selection) -> None:
+        """Read the archive once more for files of which only another name was chosen."""
+        with selection.reopen() as source:
+            self._reader = ArchiveReader(source, self._limits.header_bytes)
+            for member in self._reader:
+                self._observer.data(0)
+                if member.kind is Kind.FILE and member.name in self._strays:
+                    self._make_stray(member)
+        for original, links in self._strays.items():
+            raise blame(links[0].name, FileNotFoundError(errno.ENOENT, printable(original)))
+
+    def _make_stray(self, member: Member) -> None:
+        first, *others = self._strays.pop(member.name)
+        with blaming(first.name):
+            self._make_file(member._replace(name=first.name))
+        for other in others:
+            with blaming(other.name):
+                self._make_hardlink(other._replace(link=first.name), strays=False)
+
+    def _make_symlinks(self) -> None:
+        for name, text, _, uid, gid, mtime_ns, xattrs in self._symlinks:
+            parent, _, leaf = name.rpartition(b"/")
+            with blaming(name):
+                directory = self._enter(parent)
+                os.symlink(text, leaf, dir_fd=directory)
+                self._dresser.symlink(directory, name, uid, gid, mtime_ns, xattrs)
+        self._leave()
+        if self._entangled:
+            for name, text, entangled, *_ in self._symlinks:
+                if entangled:
+                    with blaming(name):
+                        self._check_entangled(split(name), text)
+
+    def _check_entangled(self, path: Components, text: bytes) -> None:
+        if resolve(self._tree, path[:-1], text).place is None:
             os.unlink(path[-1], dir_fd=self._tree.enter(path[:-1]))
-            raise _escape(member)
+            raise link_escape(b"/".join(path), text)
 
-    def _finish_directory(self, path: Components, member: Member) -> None:
-        fd = self._tree.enter(path)
+    def _finish_directories(self) -> None:
+        for name, mode, uid, gid, mtime_ns, xattrs in reversed(self._directories):
+            with blaming(name):
+                fd = self._tree.enter(split(name))
+                self._dresser.directory(fd, name, mode, uid, gid, mtime_ns, xattrs)
+
+    def _finish_root(self) -> None:
+        member = self._root_member
+        if member is None:
+            return
         try:
-            self._dress(fd, member)
+            self._dresser.directory(
+                self._root,
+                b"",
+                member.mode,
+                member.uid,
+                member.gid,
+                member.mtime_ns,
+                member.xattrs.items(),
+            )
         except PermissionError:
-            # The root may be somebody else's, a mounted volume for instance.
-            if path:
-                raise
+            # It may be somebody else's, a mounted volume for instance.
             self._observer.note(
                 "PERMISSION_DENIED", b"", "the target's own mode and time are not ours to set"
             )
-
-    def _dress(self, fd: int, member: Member) -> None:
-        """Give an open file or directory its owner, mode and time, in this order."""
-        if self._owners:
-            with self._tolerating_owner(member):
-                os.fchown(fd, member.uid, member.gid)
-        os.fchmod(fd, self._mode(fd, member))
-        os.utime(fd, ns=(member.mtime_ns, member.mtime_ns))
-
-    def _mode(self, fd: int, member: Member) -> int:
-        if not member.mode & SET_ID_MASK:
-            return member.mode
-        found = os.fstat(fd)
-        if (found.st_uid, found.st_gid) == (member.uid, member.gid):
-            return member.mode
-        self._observer.note(
-            "SET_ID_CLEARED", member.name, "set-id bits without the recorded owner were cleared"
-        )
-        return member.mode & ~SET_ID_MASK
-
-    @contextmanager
-    def _tolerating_owner(self, member: Member) -> Iterator[None]:
-        try:
-            yield
         except OSError as error:
-            # Root in a container may lack the capability, or the number may not be mapped.
-            if error.errno not in {errno.EPERM, errno.EINVAL}:
-                raise
-            self._observer.note(
-                "OWNER_NOT_RESTORED", member.name, "the system refused the recorded owner"
-            )
+            raise IOFailure(f"the target itself cannot be changed: {error.strerror}") from error
 
 
-def _within(count: int, limit: int, what: str, member: Member) -> None:
-    if limit and count > limit:
-        raise LimitExceeded(
-            f"the archive holds more than {limit} {what} (at {printable(member.name)!r}); "
-            "raise the limit if that is intended"
-        )
-
-
-def _write_all(fd: int, data: bytes) -> None:
-    written = os.write(fd, data)
-    while written < len(data):
-        written += os.write(fd, memoryview(data)[written:])
-
-
-def _escape(member: Member) -> PathEscape:
-    return PathEscape(
-        f"link {printable(member.name)!r} points out of the target to {printable(member.link)!r}; "
-        "links of an archive stay inside it"
-    )
-
-
-#: What the archive is to blame for: the system's answers to impossible names.
-_REFUSALS = {
-    errno.EEXIST: (DataError, "occurs twice"),
-    errno.ENOENT: (DataError, "needs a directory or file that the archive has not brought before"),
-    errno.ENOTDIR: (PathEscape, "leads through something that is no directory"),
-    errno.ELOOP: (PathEscape, "leads through a link"),
-    errno.ENAMETOOLONG: (DataError, "has a name longer than the target allows"),
-    errno.EINVAL: (DataError, "has a name that the target does not allow"),
-}
-
-
-@contextmanager
-def _blaming(member: Member) -> Iterator[None]:
-    """Translate the system's answers to writing one member."""
-    try:
-        yield
-    except BaqupError:
-        raise
-    except OSError as error:
-        name = printable(member.name)
-        refusal = _REFUSALS.get(error.errno or 0)
-        if refusal is None:
-            raise IOFailure(f"{name!r} cannot be written: {error.strerror}") from error
-        kind, reason = refusal
-        raise kind(f"member {name!r} {reason}") from error
+def _no_root(member: Member) -> DataError:
+    return DataError(f"the archive's root is a {member.kind.name}, not a directory")

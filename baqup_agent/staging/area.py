@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -12,16 +13,19 @@ from baqup_agent.config.settings import ArtifactSettings
 from baqup_agent.errors import InternalError, NoArtifact, OutputError
 from baqup_agent.observability.sink import LogSink
 from baqup_agent.observability.tracing import Tracing
-from baqup_agent.staging.artifact import Artifact, broken_rule, check_name
+from baqup_agent.staging.artifact import MAX_PARTS, Artifact, broken_rule, check_name, part_name
 from baqup_agent.staging.checksum import new_hash
+from baqup_agent.staging.child import Runner
+from baqup_agent.staging.cipher import check_encryption, cipher_for, cipher_suffix
 from baqup_agent.staging.codec import CODECS, Codec, check_level, choose
 from baqup_agent.staging.directory import JobDirectory
+from baqup_agent.staging.intake import Format
 from baqup_agent.staging.job_id import check_job_id
 from baqup_agent.staging.manifest import Manifest
 from baqup_agent.staging.orphan import write_orphan_status
-from baqup_agent.staging.part import PartFile
 from baqup_agent.staging.publication import Publication
-from baqup_agent.staging.writer import ArtifactWriter, Format
+from baqup_agent.staging.series import PartSeries
+from baqup_agent.staging.writer import ArtifactWriter
 
 
 def _go_on() -> None:
@@ -47,12 +51,14 @@ class Staging:
         on_fallback: told the algorithm that was asked for and the one used instead.
         betrays: whether a name holds a secret.
         tracing: records spans.
+        workers: threads that the compressor of a large artifact may have for itself.
+        runner: runs the children whose output becomes an artifact.
 
     Raises:
         ConfigError: the job id is no UUID.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  what the parts of a run hand to it
         self,
         root: Path,
         job_id: str,
@@ -63,6 +69,8 @@ class Staging:
         on_fallback: Callable[[str, str], None] = _unheard,
         betrays: Callable[[str], bool] = lambda _: False,
         tracing: Tracing | None = None,
+        workers: int = 0,
+        runner: Runner | None = None,
     ) -> None:
         self._root = root
         self._job_id = check_job_id(job_id)
@@ -72,6 +80,8 @@ class Staging:
         self._on_fallback = on_fallback
         self._betrays = betrays
         self._tracing = tracing or Tracing()
+        self._workers = workers
+        self._runner = runner
         self._lock = Lock()
         self._job: JobDirectory | None = None
         self._publication: Publication | None = None
@@ -85,9 +95,9 @@ class Staging:
 
     @property
     def artifacts(self) -> tuple[Artifact, ...]:
-        """The sealed artifacts, in the order in which they were sealed."""
+        """The sealed artifacts, in the order in which they were sealed; parts one by one."""
         with self._lock:
-            return tuple(writer.artifact for writer in self._sealed.values())
+            return tuple(part for writer in self._sealed.values() for part in writer.artifacts)
 
     @property
     def bytes_in(self) -> int:
@@ -110,19 +120,22 @@ class Staging:
         """Check the settings and make the directories; see `JobDirectory.prepare`.
 
         Raises:
-            ConfigError: an algorithm is not available, or the level is not one of its own.
+            ConfigError: an algorithm is not available, the level is not one of its own, or the key
+                does not fit the cipher.
             OutputError: the directories cannot be made or used.
             AlreadyPublished: an earlier attempt published this job.
         """
         check_level(self._settings)
         new_hash(self._settings.checksum_algorithm)
+        if self._settings.encrypt:
+            check_encryption(self._settings)
         self._job = JobDirectory.prepare(self._root, self._job_id, self._log)
 
     def artifact(self, name: str, *, compress: bool | str | None = None) -> ArtifactWriter:
         """Begin an artifact; use the result as a context manager.
 
         Args:
-            name: its plain name; the suffix of the compression is appended.
+            name: its plain name; the suffixes of compression and encryption are appended.
             compress: None for the configured compression, False for none, True for the configured
                 one or zstd where none is, or the name of an algorithm.
 
@@ -139,17 +152,16 @@ class Staging:
                 code="ARTIFACT_NAME_INVALID",
             )
         codec = self._codec(compress)
-        filename = _suffixed(check_name(name), codec)
-        algorithm = self._settings.checksum_algorithm
-        part = _create(job, filename, algorithm)
-        form = Format(codec, codec.level(self._settings), algorithm)
+        filename = self._filename(check_name(name), codec)
+        files = self._create(job, filename)
         writer = ArtifactWriter(
-            part,
-            form,
+            files,
+            self._form(codec, filename),
             log=self._log,
             check=self._check,
             settle=self._settle,
             tracing=self._tracing,
+            runner=self._runner,
         )
         with self._lock:
             self._open[filename] = writer
@@ -159,7 +171,7 @@ class Staging:
         """Remove a sealed artifact that shall not be published; its name is free again.
 
         Args:
-            filename: its full name, as in `artifacts`.
+            filename: its full name, or that of any of its parts, as in `artifacts`.
 
         Raises:
             InternalError: there is no such artifact, or it is too late.
@@ -167,7 +179,9 @@ class Staging:
         """
         self._writable()
         with self._lock:
-            writer = self._sealed.pop(filename, None)
+            writer = next((w for w in self._sealed.values() if _goes_by(w, filename)), None)
+            if writer is not None:
+                del self._sealed[writer.name]
         if writer is None:
             raise InternalError(
                 f"there is no sealed artifact {filename!r} to discard; "
@@ -245,6 +259,43 @@ class Staging:
             self._on_fallback(asked, codec.name)
         return codec
 
+    def _filename(self, name: str, codec: Codec) -> str:
+        settings = self._settings
+        suffix = codec.suffix + (cipher_suffix(settings.encryption) if settings.encrypt else "")
+        longest = part_name(name + suffix, MAX_PARTS) if settings.split_bytes else name + suffix
+        rule = broken_rule(longest)
+        if rule is None:
+            return name + suffix
+        raise InternalError(
+            f"the artifact name {name!r} cannot be used with the suffix "
+            f"{longest.removeprefix(name)!r}: {rule}; choose a shorter one",
+            code="ARTIFACT_NAME_INVALID",
+        )
+
+    def _form(self, codec: Codec, filename: str) -> Format:
+        settings = self._settings
+        return Format(
+            codec,
+            codec.level(settings),
+            settings.checksum_algorithm,
+            self._workers,
+            cipher_for(settings, self._job_id, filename) if settings.encrypt else None,
+        )
+
+    def _create(self, job: JobDirectory, filename: str) -> PartSeries:
+        with self._lock:
+            taken = filename in self._open or filename in self._sealed
+        if taken:  # one that was split has left its name on the disk
+            raise _duplicate(filename)
+        hasher = partial(new_hash, self._settings.checksum_algorithm)
+        try:
+            return PartSeries(job, filename, hasher, self._settings.split_bytes)
+        except OutputError as error:
+            # The disk is what decides: some filesystems see one name in 'a' and 'A'.
+            if isinstance(error.__cause__, FileExistsError):
+                raise _duplicate(filename) from error
+            raise
+
     def _settle(self, writer: ArtifactWriter) -> None:
         with self._lock:
             self._open.pop(writer.name, None)
@@ -262,7 +313,8 @@ class Staging:
         if manifest.job_id != self._job_id or set(manifest.artifacts) != set(self.artifacts):
             raise InternalError(
                 f"the manifest lists {_listed(a.filename for a in manifest.artifacts)} of job "
-                f"{manifest.job_id!r}; it must list {_listed(self._sealed)} of job {self._job_id!r}"
+                f"{manifest.job_id!r}; it must list "
+                f"{_listed(a.filename for a in self.artifacts)} of job {self._job_id!r}"
             )
 
     def _leave_writers(self) -> None:
@@ -272,26 +324,8 @@ class Staging:
             writer.leave()
 
 
-def _suffixed(name: str, codec: Codec) -> str:
-    filename = name + codec.suffix
-    rule = broken_rule(filename)
-    if rule is None:
-        return filename
-    raise InternalError(
-        f"the artifact name {name!r} cannot be used with the suffix {codec.suffix!r}: {rule}; "
-        "choose a shorter one",
-        code="ARTIFACT_NAME_INVALID",
-    )
-
-
-def _create(job: JobDirectory, filename: str, algorithm: str) -> PartFile:
-    try:
-        return PartFile(job, filename, new_hash(algorithm))
-    except OutputError as error:
-        # The disk is what decides: some filesystems see one name in 'a' and 'A'.
-        if isinstance(error.__cause__, FileExistsError):
-            raise _duplicate(filename) from error
-        raise
+def _goes_by(writer: ArtifactWriter, filename: str) -> bool:
+    return filename == writer.name or any(filename == part.filename for part in writer.artifacts)
 
 
 def _duplicate(filename: str) -> InternalError:

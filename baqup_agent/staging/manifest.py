@@ -137,14 +137,36 @@ def _read_artifacts(members: Members) -> tuple[Artifact, ...]:
                 f"artifacts[{index}].filename is {artifact.filename!r}; it must be listed only once"
             )
         seen.add(artifact.filename)
+    _require_whole(artifacts)
     return artifacts
+
+
+def _require_whole(artifacts: tuple[Artifact, ...]) -> None:
+    """Fail unless each split artifact has all of its parts, alike in how they are stored."""
+    split: dict[str, list[Artifact]] = {}
+    for artifact in artifacts:
+        if artifact.part is not None:
+            split.setdefault(artifact.part.of, []).append(artifact)
+    whole = {artifact.filename for artifact in artifacts if artifact.part is None}
+    for name, parts in split.items():
+        if name in whole:
+            raise VerificationFailed(f"{shown(name)} is listed both whole and in parts")
+        # Names are not repeated, and a name tells the number: so as many as there should be are all
+        if any(part.part and part.part.count != len(parts) for part in parts):
+            raise VerificationFailed(
+                f"{shown(name)} is split, and {len(parts)} of its parts are listed; "
+                "each must be, and say how many there are"
+            )
+        if len({(part.compression, part.encrypted, part.encryption) for part in parts}) > 1:
+            raise VerificationFailed(f"the parts of {shown(name)} must be stored in one way")
 
 
 def _content(file: Path) -> bytes:
     try:
         fd = open_regular(file)
         with open(fd, "rb") as stream:  # noqa: PTH123  a descriptor, not a path
-            content = stream.read(MAX_BYTES + 1)
+            # One byte more shows that it grew; a read of the most would reserve all of it.
+            content = stream.read(min(os.fstat(fd).st_size, MAX_BYTES) + 1)
     except FileNotFoundError as error:
         raise VerificationFailed("there is no manifest, so the backup is incomplete") from error
     except OSError as error:

@@ -51,6 +51,10 @@ class Members:
             raise VerificationFailed(f"{self.place(key)} is missing; it is required")
         return self._wire[key]
 
+    def inner(self, key: str) -> Members | None:
+        """Return an object's own members; None if it is not there."""
+        return Members(self.value(key), self.place(key)) if key in self else None
+
     def require(self, key: str, rule: str, *, holds: bool) -> None:
         """Fail, naming the member, its value and the rule, unless the rule holds."""
         if not holds:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from baqup_agent.errors import IOFailure, OutputError
 from baqup_agent.staging.checksum import Hasher
 from baqup_agent.staging.directory import JobDirectory
-from baqup_agent.staging.durable import create_file, write_all
+from baqup_agent.staging.durable import create_file, exists, write_all
 from baqup_agent.staging.failures import translated
+from baqup_agent.staging.writeback import WRITEBACK_BYTES, begin_writeback
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -37,6 +38,7 @@ class PartFile:
         self.filename = filename
         self.path: Path = job.staging_path / filename
         self.size_bytes = 0
+        self._begun_bytes = 0
         self._job = job
         self._hasher = hasher
         with translated(OutputError, "create", self.path):
@@ -53,6 +55,9 @@ class PartFile:
             write_all(self._descriptor(), data)
         self._hasher.update(data)
         self.size_bytes += size
+        if self.size_bytes - self._begun_bytes >= WRITEBACK_BYTES:
+            begin_writeback(self._descriptor(), self._begun_bytes)
+            self._begun_bytes = self.size_bytes
 
     def seal(self) -> str:
         """Sync and close the file; return the checksum of its bytes.
@@ -72,14 +77,33 @@ class PartFile:
             )
         return self._hasher.hexdigest()
 
-    def remove(self) -> None:
-        """Close the file if it is open, and delete it.
+    def rename(self, filename: str) -> None:
+        """Give the file another name, which must be free.
+
+        Raises:
+            OutputError: the name is taken.
+            IOFailure: it cannot be renamed.
+        """
+        target = self._job.staging_path / filename
+        if exists(filename, self._job.staging_fd):
+            raise OutputError(f"{str(target)!r} exists already; keep other processes away")
+        with translated(IOFailure, "rename", self.path):
+            directory = self._job.staging_fd
+            os.rename(self.filename, filename, src_dir_fd=directory, dst_dir_fd=directory)
+        self.filename, self.path = filename, target
+
+    def remove(self, *, close: bool = True) -> None:
+        """Delete the file.
+
+        Args:
+            close: whether to close it if it is open.
 
         Raises:
             IOFailure: it is there and cannot be deleted.
         """
         with translated(IOFailure, "remove", self.path):
-            self.close()
+            if close:
+                self.close()
             try:
                 os.unlink(self.filename, dir_fd=self._job.staging_fd)
             except FileNotFoundError:

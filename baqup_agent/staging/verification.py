@@ -8,20 +8,20 @@ nothing that it reads makes it raise.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 from attrs import frozen
 
 from baqup_agent.contract import MANIFEST_NAME, ORPHAN_STATUS_NAME, STAGING_NAME
-from baqup_agent.errors import BaqupError, ConfigError
-from baqup_agent.staging.artifact import Artifact
-from baqup_agent.staging.checksum import feed, new_hash
+from baqup_agent.errors import BaqupError, IOFailure
+from baqup_agent.staging.checking import ArtifactCheck, Damage, Finding, check_files
 from baqup_agent.staging.directory import ORPHAN_SCRATCH_NAME
-from baqup_agent.staging.durable import open_directory, open_regular
+from baqup_agent.staging.durable import exists, open_directory
 from baqup_agent.staging.job_id import is_job_id
 from baqup_agent.staging.manifest import Manifest
+
+__all__ = ["ArtifactCheck", "Content", "Damage", "Finding", "Verification", "verify"]
 
 #: What may lie in a published directory beside the artifacts.
 _EXPECTED = frozenset({MANIFEST_NAME, STAGING_NAME, ORPHAN_STATUS_NAME, ORPHAN_SCRATCH_NAME})
@@ -31,16 +31,18 @@ _MOST_UNLISTED = 20
 
 
 @frozen
-class ArtifactCheck:
-    """What was found of one artifact that the manifest lists.
+class Content:
+    """What a look inside an artifact found.
 
     Attributes:
-        artifact: the manifest's entry.
-        problem: one line on what is wrong with the file; None if it is intact.
+        name: the artifact's name, the joined one if it is split.
+        size_bytes: bytes of its decrypted, decompressed content.
+        members: entries of the archive that it is; None if it is none.
     """
 
-    artifact: Artifact
-    problem: str | None
+    name: str
+    size_bytes: int
+    members: int | None
 
 
 @frozen
@@ -49,22 +51,35 @@ class Verification:
 
     Attributes:
         manifest: the manifest, None if there is none that holds.
-        problems: one line for each reason not to trust the backup.
+        findings: each reason not to trust the backup.
         notes: one line for each thing that is odd and does no harm.
-        checks: the artifacts that the manifest lists, in its order.
+        checks: the files that the manifest lists, in its order.
         bytes_checked: bytes that were read and hashed.
+        contents: what was found inside the artifacts, if anybody looked.
     """
 
     manifest: Manifest | None
-    problems: tuple[str, ...]
+    findings: tuple[Finding, ...]
     notes: tuple[str, ...] = ()
     checks: tuple[ArtifactCheck, ...] = ()
     bytes_checked: int = 0
+    contents: tuple[Content, ...] = ()
 
     @property
     def ok(self) -> bool:
         """Whether the backup is complete and intact."""
-        return not self.problems
+        return not self.findings
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """One line for each reason not to trust the backup."""
+        return tuple(finding.message for finding in self.findings)
+
+    @property
+    def damage(self) -> Damage | None:
+        """The gravest kind of what was found; None if the backup is complete and intact."""
+        found = {finding.damage for finding in self.findings}
+        return next((damage for damage in Damage if damage in found), None)
 
 
 class _Progress:
@@ -82,120 +97,90 @@ class _Progress:
 
 
 def verify(
-    directory: str | os.PathLike[str], *, on_progress: Callable[[int, int], None] | None = None
+    directory: str | os.PathLike[str],
+    *,
+    on_progress: Callable[[int, int], None] | None = None,
+    parallelism: int | None = None,
 ) -> Verification:
     """Check a published directory against its manifest.
 
+    The bytes are checked as they are stored: no key is needed for encrypted ones.
+
     Args:
         directory: the job's directory.
-        on_progress: is told the bytes hashed so far and the bytes in all, after each chunk.
+        on_progress: is told the bytes hashed so far and the bytes in all, after each chunk, in
+            this very thread; what it raises ends the check.
+        parallelism: files that are hashed at once; as many as there are processors if None.
     """
     path = Path(directory)
     try:
         manifest = Manifest.read(path / MANIFEST_NAME)
         fd = open_directory(path, follow=True)
     except BaqupError as error:
-        return Verification(None, (error.message,))
+        return Verification(None, (_without_manifest(path, error),))
     except OSError as error:
-        return Verification(None, (f"{str(path)!r} cannot be opened: {error.strerror}",))
+        message = f"{str(path)!r} cannot be opened: {error.strerror}"
+        return Verification(None, (Finding(Damage.UNREADABLE, message),))
     try:
-        return _verify(path, fd, manifest, on_progress)
+        progress = _Progress(sum(a.size_bytes for a in manifest.artifacts), on_progress)
+        checks = check_files(manifest.artifacts, fd, progress, parallelism)
+        findings = [check.finding for check in checks if check.finding is not None]
+        findings += [*_misplaced(path, manifest), *_unlisted(fd, manifest)]
+        return Verification(manifest, tuple(findings), _notes(fd), checks, progress.done)
     finally:
         os.close(fd)
 
 
-def _verify(
-    path: Path, fd: int, manifest: Manifest, on_progress: Callable[[int, int], None] | None
-) -> Verification:
-    progress = _Progress(sum(a.size_bytes for a in manifest.artifacts), on_progress)
-    checks = tuple(
-        ArtifactCheck(artifact, _check(artifact, fd, progress)) for artifact in manifest.artifacts
+def _without_manifest(path: Path, error: BaqupError) -> Finding:
+    """Tell why there is no manifest that holds: one of three things is to be done."""
+    if isinstance(error, IOFailure):
+        return Finding(Damage.UNREADABLE, error.message)
+    if os.path.lexists(path / MANIFEST_NAME):
+        return Finding(Damage.CORRUPT, error.message)
+    job = _job_below(path)
+    if job is None:
+        return Finding(Damage.INCOMPLETE, error.message)
+    return Finding(
+        Damage.MISNAMED,
+        f"{str(path)!r} is no job's directory, it holds those of jobs; "
+        f"name {path}/JOB_ID, for instance {str(path / job)!r}",
     )
-    problems = [check.problem for check in checks if check.problem is not None]
-    problems += _misplaced(path, manifest)
-    problems += _unlisted(fd, manifest)
-    return Verification(manifest, tuple(problems), _notes(fd), checks, progress.done)
 
 
-def _check(artifact: Artifact, directory: int, progress: Callable[[int], None]) -> str | None:
+def _job_below(path: Path) -> str | None:
+    """Return the name of a job's directory in a directory, the first by name."""
     try:
-        with opened(artifact.filename, directory) as fd:
-            return broken_promise(artifact, fd, progress)
-    except FileNotFoundError:
-        return f"{artifact.filename!r} is missing; the backup is incomplete, discard it"
-    except OSError as error:
-        return f"{artifact.filename!r} cannot be read: {error.strerror or error}"
-    except ConfigError as error:
-        return f"{artifact.filename!r} cannot be checked: {error.message}"
-
-
-@contextmanager
-def opened(filename: str, directory: int) -> Iterator[int]:
-    """Open a regular file for reading, for the length of the block.
-
-    Raises:
-        OSError: it is absent, no regular file, or cannot be opened.
-    """
-    fd = open_regular(filename, directory)
-    try:
-        yield fd
-    finally:
-        os.close(fd)
-
-
-def broken_promise(
-    artifact: Artifact, fd: int, on_chunk: Callable[[int], None] | None = None
-) -> str | None:
-    """Compare an open file with the manifest's entry; None if they agree.
-
-    Args:
-        artifact: what the manifest promises.
-        fd: the open file, at its beginning.
-        on_chunk: is told the bytes of each chunk that was hashed.
-
-    Raises:
-        OSError: the file cannot be read.
-        ConfigError: the checksum's algorithm needs a package that is not installed.
-    """
-    remedy = "it is corrupt, discard the backup"
-    hasher = new_hash(artifact.checksum_algorithm)
-    stored = os.fstat(fd).st_size
-    size = feed(hasher, fd, on_chunk) if stored == artifact.size_bytes else stored
-    if size != artifact.size_bytes:
-        return (
-            f"{artifact.filename!r} has {size} bytes, the manifest promises "
-            f"{artifact.size_bytes}; {remedy}"
-        )
-    checksum = hasher.hexdigest()
-    if checksum == artifact.checksum_value:
+        with os.scandir(path) as entries:
+            jobs = [entry.name for entry in entries if is_job_id(entry.name) and entry.is_dir()]
+    except OSError:
         return None
-    return (
-        f"{artifact.filename!r} has the {artifact.checksum_algorithm} {checksum}, the manifest "
-        f"promises {artifact.checksum_value}; {remedy}"
-    )
+    return min(jobs, default=None)
 
 
-def _misplaced(path: Path, manifest: Manifest) -> list[str]:
+def _misplaced(path: Path, manifest: Manifest) -> list[Finding]:
     """A directory that bears one job's id must not hold another job's manifest."""
     name = path.resolve().name
     if not is_job_id(name) or name.lower() == manifest.job_id.lower():
         return []
-    return [f"job {manifest.job_id!r} wrote the manifest, yet it lies in {name!r}; put it back"]
+    message = f"job {manifest.job_id!r} wrote the manifest, yet it lies in {name!r}; put it back"
+    return [Finding(Damage.FOREIGN, message)]
 
 
-def _unlisted(fd: int, manifest: Manifest) -> list[str]:
+def _unlisted(fd: int, manifest: Manifest) -> list[Finding]:
     listed = {artifact.filename for artifact in manifest.artifacts}
     extra = sorted(_names(fd) - listed - _EXPECTED)
-    problems = [
+    messages = [
         f"{name!r} is unlisted: the manifest does not promise it; move it elsewhere"
         for name in extra[:_MOST_UNLISTED]
     ]
     if len(extra) > _MOST_UNLISTED:
-        problems.append(f"{len(extra) - _MOST_UNLISTED} more files are unlisted")
-    return problems
+        messages.append(f"{len(extra) - _MOST_UNLISTED} more files are unlisted")
+    return [Finding(Damage.FOREIGN, message) for message in messages]
 
 
 def _notes(fd: int) -> tuple[str, ...]:
+    if not exists(STAGING_NAME, fd):
+        return ()
     try:
         staging = open_directory(STAGING_NAME, fd)
     except OSError:

@@ -228,10 +228,11 @@ def work_s(log: str) -> float:
     moments = {}
     for line in log.splitlines():
         record = json.loads(line)
-        if " -> " in record["message"]:
-            moments[record["message"]] = datetime.fromisoformat(record["timestamp"])
-    took = moments["running -> completing"] - moments["initializing -> running"]
-    return took.total_seconds()
+        _, arrow, leaf = record["message"].partition(" -> ")
+        if arrow:
+            phase = leaf.partition(".")[0]
+            moments.setdefault(phase, datetime.fromisoformat(record["timestamp"]))
+    return (moments["completing"] - moments["running"]).total_seconds()
 
 
 def report(

@@ -10,7 +10,7 @@ import pytest
 from baqup_agent.bus.backlog import Backlog
 from baqup_agent.bus.encoding import to_json
 from baqup_agent.bus.memory_transport import MemoryTransport
-from baqup_agent.bus.outage import BusUnavailable
+from baqup_agent.bus.outage import BusUnavailable, MessageRejected
 from baqup_agent.bus.outbox import Outbox, Record, open_outbox
 from baqup_agent.bus.topology import Wire
 from tests.bus.recording import RecordingLog
@@ -109,3 +109,60 @@ def test_records_that_are_no_messages_are_given_up(
     assert backlog.next_batch() is None
     assert not own.holds_up_to(3)
     assert set(log.at("error")) == {"messages in an outbox are damaged and given up"}
+
+
+def test_a_message_is_rejected_once_though_the_bus_fails_behind_it(tmp_path: Path) -> None:
+    """What was told is let go: after an outage the delivery goes on behind it."""
+
+    class Picky(MemoryTransport):
+        def append(self, events: Sequence[Wire], base_ms: int = 0) -> int:
+            numbers = [event["seq"] for event in events]
+            if 2 in numbers:
+                raise MessageRejected("not this one")
+            if self.down and 4 in numbers:
+                raise BusUnavailable("away")
+            return super().append(events, base_ms)
+
+        def _check(self) -> None:
+            """It fails for number 4 alone."""
+
+    own, transport = box(tmp_path), Picky()
+    transport.connect()
+    transport.down = True
+    fill(own, 1, 2, 3, 4, 5)
+    backlog = Backlog(own, list, RecordingLog())
+    told: list[tuple[list[int], str]] = []
+
+    def deliver() -> None:
+        batch = backlog.next_batch()
+        assert batch is not None
+        for sent, rejected in batch.deliver(transport):
+            told.append(([message["seq"] for message in sent.messages], str(rejected)))
+
+    with pytest.raises(BusUnavailable):
+        deliver()
+    assert told == [([1], "None"), ([2], "not this one"), ([3], "None")]
+    transport.down = False
+    backlog.rewind()
+    deliver()
+
+    assert told[3:] == [([4, 5], "None")]
+    assert [message["seq"] for message in transport.messages] == [1, 3, 4, 5]
+    assert not own.holds_up_to(own.last_ticket)
+
+
+def test_a_status_that_is_older_than_the_one_there_counts_where_it_must(tmp_path: Path) -> None:
+    """As rejected for the process that made it, as done for whoever replays it."""
+    transport = MemoryTransport()
+    transport.connect()
+    transport.send(status(stamp(9)).to_wire())
+    outcomes = []
+    for agent, must_count in (("agent-a", True), ("agent-b", False)):
+        own = box(tmp_path, agent)
+        own.append("status", "fatal", to_json(status(stamp(3)).to_wire()))
+        batch = Backlog(own, list, RecordingLog()).next_batch()
+        assert batch is not None
+        outcomes += [rejected for _, rejected in batch.deliver(transport, must_count=must_count)]
+        assert not own.holds_up_to(own.last_ticket)
+
+    assert [type(outcome) for outcome in outcomes] == [MessageRejected, type(None)]

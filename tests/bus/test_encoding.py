@@ -13,13 +13,11 @@ from hypothesis import strategies as st
 
 from baqup_agent.bus.encoding import (
     JSON_MEMBERS,
-    EventMembers,
     decode_hash,
-    event_head,
-    event_json,
     to_fields,
     to_json,
 )
+from baqup_agent.bus.event_text import event_head, event_json, event_saying
 from baqup_agent.bus.messages import Event, Heartbeat, Intent, Progress, Stamp, Status
 from baqup_agent.clock import timestamp
 from baqup_agent.contract import AgentState, ExitCode, LogLevel, Role, RunStatus
@@ -153,9 +151,8 @@ def test_the_quick_way_to_encode_an_event_is_the_slow_one(
         count=count,
         sample_paths=paths,
     )
-    members = EventMembers(
-        "FILE_CHANGED", level.word, message, timestamp(first), timestamp(last), count, paths
-    )
-    head = event_head(stamp.job_id, stamp.agent_id)
+    saying = event_saying(level.word, "FILE_CHANGED", message, count, paths)
+    head, moment = event_head(stamp.job_id, stamp.agent_id), timestamp(stamp.moment)
+    text = event_json(head, moment, stamp.seq, saying, timestamp(first), timestamp(last))
 
-    assert event_json(head, timestamp(stamp.moment), stamp.seq, members) == to_json(made.to_wire())
+    assert text == to_json(made.to_wire())

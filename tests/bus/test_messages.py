@@ -9,13 +9,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from referencing import Registry, Resource
 
 from baqup_agent.bus.messages import Event, Heartbeat, Progress, Stamper, Status
 from baqup_agent.bus.plain import plain_value
 from baqup_agent.bus.topology import entry_id
-from baqup_agent.clock import SystemClock, timestamp
+from baqup_agent.clock import (
+    SystemClock,
+    TimestampWriter,
+    microseconds,
+    moment_of,
+    timestamp,
+)
 from baqup_agent.errors import InternalError
 from baqup_agent.security.secret import Secret
 from tests.bus.samples import (
@@ -232,3 +240,16 @@ def test_a_clock_that_was_ahead_is_followed() -> None:
     stamper.follow(timestamp(clock.now() + timedelta(hours=1)))
 
     assert stamper.next().moment == clock.now() + timedelta(hours=1, microseconds=1)
+
+
+@given(st.lists(st.integers(-(10**15), 10**17), min_size=1, max_size=8), st.integers(0, 3_000_000))
+def test_the_quick_way_to_write_timestamps_is_the_slow_one(
+    times_us: list[int], step_us: int
+) -> None:
+    """In any order of times, within a second and beyond."""
+    writer = TimestampWriter()
+
+    for time_us in times_us:
+        for moved_us in (time_us, time_us + step_us, time_us):
+            assert writer.write(moved_us) == timestamp(moment_of(moved_us))
+            assert microseconds(moment_of(moved_us)) == moved_us

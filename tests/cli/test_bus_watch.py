@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
+from redis import Redis
 from rich.console import Console
 
 from baqup_agent.cli.views.watch import LiveWatch
@@ -173,7 +174,9 @@ def test_the_password_may_come_from_the_environment(start_server):
     good = baqup_agent(*arguments, BAQUP_SECRET_BUS_PASSWORD="s3cret-w0rd")
     bad = baqup_agent(*arguments, BAQUP_SECRET_BUS_PASSWORD="wr0ng-w0rd")
 
-    assert (good.returncode, bad.returncode) == (0, 69)
+    assert (good.returncode, bad.returncode) == (0, 64)
+    assert "AuthenticationError" in bad.stderr
+    assert "BAQUP_SECRET_BUS_PASSWORD" in bad.stderr
     assert "w0rd" not in good.stdout + good.stderr + bad.stdout + bad.stderr
 
 
@@ -219,7 +222,75 @@ def test_once_on_a_bus_that_is_away_fails(unused_url):
     done = baqup_agent("bus", "watch", "--once", "--bus", unused_url)
 
     assert done.returncode == 69
-    assert "cannot be read; check" in done.stderr
+    assert re.search(r"cannot be read: .*[Cc]onnection refused.*; check that it is up", done.stderr)
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("more", [(), ("--json",), ("--once",), ("--once", "--json")])
+def test_wrong_credentials_end_the_watching(start_server, more):
+    """No waiting helps: exit 64, one line with the remedy, and the password nowhere."""
+    server = start_server("--requirepass", "s3cret-w0rd")
+    url = server.url.replace("redis://", "redis://:wr0ng-w0rd@")
+    done = baqup_agent("bus", "watch", "--bus", url, *more)
+
+    assert (done.returncode, done.stdout) == (64, "")
+    assert done.stderr.count("\n") == 1
+    assert server.url.partition("://")[2] in done.stderr
+    assert "give user and password" in done.stderr
+    assert "w0rd" not in done.stderr
+
+
+def test_credentials_that_stop_working_are_an_outage(start_server, watching):
+    """Whoever has seen the bus once goes on looking."""
+    server = start_server()
+    shown = watching("bus", "watch", "--bus", server.url)
+    bus = Bus(server.url, "baqup:")
+    bus.send(message("heartbeat", 1, state="running"))
+    shown.until("running")
+    bus.transport.close()
+    with Redis.from_url(server.url) as admin:
+        admin.config_set("requirepass", "changed")
+        admin.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+        admin.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
+        shown.until("cannot be watched")
+        admin.config_set("requirepass", "")
+        shown.until("can be watched again")
+
+    assert shown.interrupt()[0] == 0
+
+
+@pytest.mark.parametrize("more", [(), ("--json",), ("--once",), ("--once", "--json")])
+@pytest.mark.parametrize(
+    ("place", "why"),
+    [("file", "Not a directory"), ("no/such", "no such directory, nor its parent")],
+)
+def test_a_file_url_that_is_no_bus_is_an_error(tmp_path, place, why, more):
+    """No agent could use it either: exit 64, with the URL, the reason and the remedy."""
+    (tmp_path / "file").write_text("no bus")
+    url = (tmp_path / place).as_uri()
+    done = baqup_agent("bus", "watch", "--bus", url, *more)
+
+    assert (done.returncode, done.stdout) == (64, "")
+    assert done.stderr.count("\n") == 1
+    assert f"{url} is no bus: {why}" in done.stderr.replace("there is ", "")
+    assert "BAQUP_BUS_URL" in done.stderr
+
+
+def test_a_file_bus_that_no_agent_has_made_yet_is_waited_for(tmp_path, watching):
+    """The first agent makes the directory; whoever asks once is told that there is none."""
+    url = (tmp_path / "bus").as_uri()
+    once = baqup_agent("bus", "watch", "--bus", url, "--once")
+    shown = watching("bus", "watch", "--bus", url)
+    shown.until("no such directory; it is waited for")
+    (tmp_path / "bus").mkdir()
+    (tmp_path / "bus" / f"{JOB_ID}.jsonl").write_bytes(
+        line(message("heartbeat", 1, state="running"))
+    )
+    shown.until("running")
+
+    assert (once.returncode, once.stdout) == (69, "")
+    assert f"{url} cannot be read: there is no such directory" in once.stderr
+    assert shown.interrupt()[0] == 0
 
 
 @pytest.fixture

@@ -113,7 +113,6 @@ def test_a_password_in_the_bus_url_appears_nowhere(tree, tmp_path, start_server)
         ("snapshot", ["--source", "absent"], 69, "absent"),
         ("snapshot", [], 64, "BAQUP_SOURCE_PATH"),
         ("snap", ["--source", "tree"], 64, "snapshot"),
-        ("restore", ["--from", "absent", "--target", "back"], 69, "absent"),
         ("snapshot", ["--source", "tree", "--timeout", "99999999999999999999"], 64, "TIMEOUT"),
         ("snapshot", ["--source", "tree", "--env", "BAQUP_SOURCE_MAX_FILES=1"], 65, "MAX_FILES"),
     ],

@@ -19,13 +19,13 @@ from baqup_agent.bus.outbox import Outbox
 from baqup_agent.bus.topology import Wire
 from baqup_agent.bus.transport import Transport
 from baqup_agent.config.settings import BusSettings
-from baqup_agent.controller.replay import (
+from baqup_agent.controller.replay import Replay
+from baqup_agent.controller.replay_sources import (
     ALIVE,
     FOUND,
     PUBLISHED,
     UNUSABLE,
     WAITING,
-    Replay,
     find,
     look,
 )

@@ -9,12 +9,14 @@ import sys
 import threading
 import uuid
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from baqup_agent.errors import Aborted, CommandFailed, JobCancelled
+from baqup_agent.errors import Aborted, CommandFailed, DataError, JobCancelled
 from baqup_agent.job.cancellation import CancellationToken
-from baqup_agent.job.process import STDERR_KEPT_BYTES, ChildProcesses
+from baqup_agent.job.child_streams import STDERR_KEPT_BYTES
+from baqup_agent.job.process import ChildProcesses
 from tests.agent_process import alive
 from tests.waiting import eventually
 
@@ -48,6 +50,65 @@ def test_stdin_is_fed_and_a_large_one_does_not_block(children: ChildProcesses) -
 
     assert children.run(["cat"], stdin=data).stdout == data
     assert children.run(["true"], stdin=data).returncode == 0
+
+
+def test_stdin_is_fed_from_any_stream(children: ChildProcesses) -> None:
+    """A stream that is no file, such as an opened artifact, is read piece by piece."""
+    content = bytes(range(256)) * 40_000
+    stream = io.BufferedReader(Stream(content))
+
+    finished = children.run(["sh", "-c", "wc -c"], stdin=stream)
+
+    assert int(finished.stdout) == len(content)
+
+
+def test_a_stdin_that_cannot_be_read_is_the_error(children: ChildProcesses) -> None:
+    """Not that of the child, which took the early end for all there was, or failed for it."""
+    stream = io.BufferedReader(Stream(b"x" * 5000, then=DataError("the artifact is corrupt")))
+
+    with pytest.raises(DataError, match="corrupt"):
+        children.run(["sh", "-c", "cat >/dev/null; exit 3"], stdin=stream)
+
+
+def test_a_child_that_does_not_read_a_stream_is_not_waited_for(children: ChildProcesses) -> None:
+    """What nobody wants to read does not hold the job up."""
+    finished = children.run(["true"], stdin=io.BufferedReader(Stream(b"x" * 10_000_000)))
+
+    assert finished.returncode == 0
+
+
+def test_a_failure_carries_exit_code_and_stderr(children: ChildProcesses) -> None:
+    """So that an agent can tell a refused password from an unreachable server."""
+    with pytest.raises(CommandFailed) as caught:
+        children.run(["sh", "-c", "echo first >&2; echo last >&2; exit 7"])
+
+    assert caught.value.returncode == 7
+    assert caught.value.stderr == "first\nlast"
+
+
+def test_pieces_of_output_are_counted_as_they_come(children: ChildProcesses) -> None:
+    """The sizes told add up to the output."""
+    sizes: list[int] = []
+    finished = children.run(["sh", "-c", "seq 100000"], on_bytes=sizes.append)
+
+    assert sum(sizes) == len(finished.stdout) > 0
+
+
+class Stream(io.RawIOBase):
+    """A stream without a descriptor, and perhaps with an error at its end."""
+
+    def __init__(self, content: bytes, then: Exception | None = None) -> None:
+        self._content = io.BytesIO(content)
+        self._then = then
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:
+        count = self._content.readinto(buffer)
+        if not count and self._then is not None:
+            raise self._then
+        return count
 
 
 def test_output_is_streamed_to_a_sink(children: ChildProcesses) -> None:

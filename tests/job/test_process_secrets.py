@@ -9,7 +9,8 @@ import pytest
 from baqup_agent import Secret
 from baqup_agent.errors import CommandFailed, InternalError
 from baqup_agent.job.cancellation import CancellationToken
-from baqup_agent.job.process import STDERR_KEPT_BYTES, ChildProcesses
+from baqup_agent.job.child_streams import STDERR_KEPT_BYTES
+from baqup_agent.job.process import ChildProcesses
 from baqup_agent.observability.redaction import Redactor
 
 PASSWORD = "c0rrect!horse"

@@ -137,6 +137,46 @@ def test_nothing_overlaps_in_the_pictures_that_are_shown(lifecycle: Lifecycle) -
     ends(lifecycle)
 
 
+def folded(*leaps: Transition) -> Lifecycle:
+    """A high box, then three leaves, for which a column of their own is begun."""
+    names = ("big", "a", "b", "c")
+    running = refine(
+        CONTRACT, "running", initial="big", states=[State(name) for name in names],
+        transitions=[Transition("on", *pair) for pair in pairwise(names)],
+    )  # fmt: skip
+    return refine(
+        running, "running.big", initial="s0", states=[State(f"s{i}") for i in range(6)],
+        transitions=[*(Transition("go", f"s{i}", f"s{i + 1}") for i in range(5)), *leaps],
+    )  # fmt: skip
+
+
+LEAVING = folded(Transition("leap", "s5", "completing"))
+ENTERING = refine(
+    folded(), "completing", initial="c0", states=[State("c0")],
+    transitions=[Transition("back", "c0", "running.big.s5")],
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("lifecycle", [LEAVING, ENTERING], ids=["leaving", "entering"])
+def test_a_line_over_the_border_of_a_folded_box_reaches_its_leaf(lifecycle: Lifecycle) -> None:
+    """It does although the leaf lies further along than where the last column lets it cross."""
+    scene, _ = laid_out(lifecycle)
+    boxes = {box.node.name: area(box.at, box.size) for box in scene.boxes}
+    leaf = "running.big.s5"
+    strand, way = next(
+        (strand, way)
+        for strand, way in scene.ways
+        if strand and leaf in {strand.source, strand.target} and strand.lines[0] in {"leap", "back"}
+    )
+    inner, outer = (way[0], way[-1]) if strand.source == leaf else (way[-1], way[0])
+
+    assert boxes["running.c"][1] < boxes[leaf][0], "the layers are no longer folded"
+    assert inner[0] == pytest.approx(boxes[leaf][1])
+    assert outer[0] == pytest.approx(boxes["completing"][0])
+    check(lifecycle)
+    ends(lifecycle)
+
+
 @st.composite
 def lifecycles(draw: st.DrawFn) -> Lifecycle:
     """Refinements of any shape, provable or not: a picture must show a broken one too."""

@@ -191,7 +191,7 @@ def test_the_configuration_is_refused_with_every_problem_and_reported(act: Act) 
     message = run.log[-1]["message"]
     assert "BAQUP_STAGING_DIR is not set" in message
     assert "BAQUP_JOB_TIMEOUT='soon'" in message
-    assert "BAQUP_ARTIFACT_ENCRYPT" in message
+    assert "BAQUP_SECRET_ARTIFACT_KEY" in message
     assert run.status["error"]["code"] == "CONFIG_INVALID"
     assert not run.staging.exists()
 

@@ -64,7 +64,7 @@ def test_a_backup_is_a_tree_of_spans(tmp_path: Path, source: Path, receiver_of) 
         "agent.report_status": "agent.run",
     }
     root = receiver.named("agent.run")
-    assert [event["name"] for event in root["events"]] == ["transition"] * 3
+    assert [event["name"] for event in root["events"]] == ["transition"] * 5
     run.end()
 
 

@@ -15,16 +15,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
+from baqup_agent import Secret
 from baqup_agent.agents.fs import FsAgent
 from baqup_agent.bus.url import parse_bus_url
 from baqup_agent.config.blank import admits_empty
 from baqup_agent.config.coercion import Uncoercible, coerce
 from baqup_agent.config.variables import VARIABLES, Kind
 from baqup_agent.contract import Role
-from baqup_agent.errors import BusRefused
+from baqup_agent.errors import BusRefused, ConfigError
 from baqup_agent.runtime.configuring import _COMMON_LEVEL, PLAIN_URL
 from baqup_agent.runtime.validating import validity
 from baqup_agent.staging.codec import CODECS
+from baqup_agent.staging.encryption import check_key
 from tests.config.generated import BASE, TEXTS
 from tests.spec import assert_keeps
 
@@ -195,6 +197,7 @@ FITTING = {
     Kind.INT: ["0", "1", "10", "600", "65535"], Kind.BOOL: ["true", "false"], Kind.URI: URLS,
     Kind.SIZE: ["0", "512M", "auto"], Kind.PATH: ["/x", "y", "/x\n"], Kind.HOSTNAME: ["db", "::1"],
     Kind.ARRAY: ["a,b", "a|b", '["a"]'], Kind.UUID: [BASE["BAQUP_JOB_ID"]],
+    Kind.SECRET: ["A" * 43 + "=", "correct horse battery staple", "short"],
 }  # fmt: skip
 
 
@@ -213,6 +216,15 @@ def fuzzed(chance: random.Random) -> dict[str, str]:
     return environ
 
 
+def fits(algorithm: str, key: str | None) -> bool:
+    """Whether the key is one of that cipher."""
+    try:
+        check_key(algorithm, Secret(key or ""))
+    except ConfigError:
+        return False
+    return True
+
+
 def the_schema_accepts(environ: dict[str, str], role: Role | None) -> bool:
     """What jsonschema says; of a bus's URL, of which it cannot, what the bus says."""
     instance: dict[str, Any] = {} if role is None else {"role": role.value}
@@ -229,8 +241,10 @@ def the_schema_accepts(environ: dict[str, str], role: Role | None) -> bool:
     levels = CODECS[algorithm].levels
     if instance.get("BAQUP_ARTIFACT_COMPRESS", True) and levels and level not in levels:
         return False
-    from baqup_agent import Secret
-
+    key = instance.get("BAQUP_SECRET_ARTIFACT_KEY")
+    algorithm = instance.get("BAQUP_ARTIFACT_ENCRYPT_ALGORITHM", "aes-256-gcm")
+    if instance.get("BAQUP_ARTIFACT_ENCRYPT") and not fits(algorithm, key):
+        return False
     password = environ.get("BAQUP_SECRET_BUS_PASSWORD") or None
     try:
         parse_bus_url(environ["BAQUP_BUS_URL"], None if password is None else Secret(password))

@@ -16,17 +16,17 @@ CONTENT = b"the same line again and again\n" * 30_000
 COMPRESSING = [codec for codec in CODECS.values() if codec.name != "none"]
 
 
-def compressed(name: str, level: int, *, large: bool, content: bytes = CONTENT) -> bytes:
-    encoder = codec_named(name).encoder(level, large=large)
+def compressed(name: str, level: int, *, workers: int = 0, content: bytes = CONTENT) -> bytes:
+    encoder = codec_named(name).encoder(level, workers=workers)
     return bytes(encoder.compress(content)) + bytes(encoder.flush())
 
 
-@pytest.mark.parametrize("large", [False, True])
+@pytest.mark.parametrize("workers", [0, 1, 2])
 @pytest.mark.parametrize("codec", COMPRESSING, ids=lambda codec: codec.name)
-def test_every_level_gives_one_frame_that_reads_back(codec, large):
+def test_every_level_gives_one_frame_that_reads_back(codec, workers):
     """From the first level that the table allows to the last."""
     for level in (codec.levels[0], 0, codec.default_level, codec.levels[-1]):
-        data = compressed(codec.name, level, large=large)
+        data = compressed(codec.name, level, workers=workers)
         assert codec.opener(io.BytesIO(data)).read() == CONTENT
 
 
@@ -38,7 +38,7 @@ def test_the_ordinary_command_reads_it(codec, content, tmp_path):
     if shutil.which(command) is None:
         pytest.skip(f"the command {command} is not installed")
     file = tmp_path / f"data{codec.suffix}"
-    file.write_bytes(compressed(codec.name, codec.default_level, large=True, content=content))
+    file.write_bytes(compressed(codec.name, codec.default_level, workers=2, content=content))
 
     subprocess.run([command, "-t", file], check=True, capture_output=True)
     done = subprocess.run([command, "-dc", file], check=True, capture_output=True)
@@ -49,9 +49,9 @@ def test_the_ordinary_command_reads_it(codec, content, tmp_path):
 @pytest.mark.parametrize("codec", COMPRESSING, ids=lambda codec: codec.name)
 def test_the_same_content_gives_the_same_bytes(codec):
     """No time stamp or name of the moment gets in."""
-    data = compressed(codec.name, codec.default_level, large=True)
+    data = compressed(codec.name, codec.default_level, workers=2)
 
-    assert data == compressed(codec.name, codec.default_level, large=True)
+    assert data == compressed(codec.name, codec.default_level, workers=2)
     assert len(data) < len(CONTENT) / 10
     if codec.name == "gzip":
         assert data[4:8] == b"\0\0\0\0"
@@ -61,7 +61,7 @@ def test_the_same_content_gives_the_same_bytes(codec):
 def test_a_frame_knows_when_it_was_damaged(codec):
     """A bit that flips after the manifest was lost is still found, by the ordinary command too."""
     content = os.urandom(10_000)
-    data = bytearray(compressed(codec.name, codec.default_level, large=True, content=content))
+    data = bytearray(compressed(codec.name, codec.default_level, workers=2, content=content))
     data[5_000] ^= 1
 
     with pytest.raises(Exception, match=r"(?i)checksum|crc|invalid") as caught:
@@ -74,7 +74,7 @@ def test_without_compression_bytes_are_stored_as_they_are():
     """The codec none has no suffix and adds nothing."""
     codec = codec_named("none")
 
-    assert compressed("none", 0, large=True) == CONTENT
+    assert compressed("none", 0, workers=2) == CONTENT
     assert codec.suffix == ""
 
 

@@ -12,7 +12,7 @@ from jsonschema import Draft202012Validator
 from baqup_agent.contract import Role
 from baqup_agent.errors import InternalError, IOFailure, VerificationFailed
 from baqup_agent.staging import manifest as module
-from baqup_agent.staging.artifact import Artifact
+from baqup_agent.staging.artifact import Artifact, Part, part_name
 from baqup_agent.staging.manifest import Manifest
 
 SPEC = Path(__file__).parents[2] / "spec"
@@ -286,3 +286,46 @@ def _set(wire: object, place: tuple[object, ...], value: object) -> None:
         wire[last] = value
     except (TypeError, IndexError, KeyError):
         return  # an earlier change took the place away
+
+
+def parts_of(name: str, count: int, **changes: object) -> list[Artifact]:
+    """The entries of a split artifact."""
+    whole = {"size_bytes": 1, "checksum_algorithm": "sha256", "checksum_value": "0" * 64}
+    return [
+        Artifact(part_name(name, number), **whole | changes, part=Part(name, number, count))
+        for number in range(1, count + 1)
+    ]
+
+
+def listing(*artifacts: Artifact) -> dict[str, object]:
+    """A manifest of these, as JSON holds it."""
+    return WIRE | {"artifacts": [artifact.to_wire() for artifact in artifacts]}
+
+
+def test_split_artifacts_are_listed_part_by_part():
+    """Several of them, in any order."""
+    artifacts = [*parts_of("b", 2), *reversed(parts_of("a", 12))]
+
+    assert Manifest.from_wire(listing(*artifacts)).artifacts == tuple(artifacts)
+
+
+BROKEN_SETS = {
+    "one missing": (parts_of("data", 4)[:2] + parts_of("data", 4)[3:], "3 of its parts"),
+    "the last missing": (parts_of("data", 3)[:-1], "2 of its parts"),
+    "of two counts": (parts_of("data", 3)[:2] + parts_of("data", 4)[2:3], "3 of its parts"),
+    "whole as well": (
+        [*parts_of("data", 2), Artifact("data", 1, "sha256", "0" * 64)],
+        "whole and in parts",
+    ),
+    "stored in two ways": (
+        parts_of("data", 2)[:1] + parts_of("data", 2, compression="zstd")[1:],
+        "in one way",
+    ),
+}
+
+
+@pytest.mark.parametrize(("artifacts", "rule"), BROKEN_SETS.values(), ids=BROKEN_SETS)
+def test_a_set_of_parts_that_is_not_whole_does_not_hold(artifacts, rule):
+    """Half an artifact is as good as none, however good each of its files is."""
+    with pytest.raises(VerificationFailed, match=f"'data'.*{rule}"):
+        Manifest.from_wire(listing(*artifacts))

@@ -5,6 +5,7 @@ import hashlib
 import io
 import os
 import subprocess
+import threading
 import zipfile
 from itertools import count
 from pathlib import Path
@@ -14,7 +15,8 @@ import pytest
 from baqup_agent.errors import InternalError, IOFailure, JobCancelled, OutputError
 from baqup_agent.staging.artifact import Artifact
 from baqup_agent.staging.codec import CODECS
-from baqup_agent.staging.writer import BUFFER_BYTES, SLICE_BYTES
+from baqup_agent.staging.pipeline import BUFFER_BYTES, BUFFERS
+from tests.waiting import eventually
 
 from .conftest import manifest_of, names, put
 
@@ -106,13 +108,39 @@ def test_many_tiny_writes_become_few_large_ones(staging, monkeypatch):
 
 
 def test_content_goes_to_disk_while_it_comes(staging):
-    """However long an artifact is, no more than one buffer of it is held in memory."""
+    """An artifact of many buffers is stored while it is written, not at its end."""
     with staging.artifact("rows", compress=False) as out:
-        for _ in range(1000):
-            out.write(bytes(3000))
-            assert out.bytes_in - out.bytes_out < BUFFER_BYTES
-        out.write(bytes(5 * BUFFER_BYTES))
-        assert out.bytes_in == out.bytes_out
+        out.write(bytes(9 * BUFFER_BYTES))
+        eventually(lambda: out.bytes_out == 8 * BUFFER_BYTES, within_s=60)
+        out.write(b"x")
+
+    assert out.bytes_out == out.bytes_in == 9 * BUFFER_BYTES + 1
+
+
+def test_a_slow_disk_holds_up_the_writer_and_not_the_memory(make_staging, monkeypatch):
+    """While the disk takes nothing, no more than the buffers there are is taken from the agent."""
+    disk, looks = threading.Event(), []
+    real = os.write
+    monkeypatch.setattr(os, "write", lambda fd, data: disk.wait(60) and real(fd, data))
+    staging = make_staging(check=lambda: looks.append(1))
+    out = staging.artifact("rows", compress=False)
+
+    def write() -> None:
+        with out:
+            for _ in range(10):
+                out.write(bytes(BUFFER_BYTES))
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    eventually(lambda: out.bytes_in == BUFFERS * BUFFER_BYTES, within_s=60)
+    so_far = len(looks)
+    eventually(lambda: len(looks) > so_far + 3, within_s=60)  # it waits, and looks up while it does
+    held = out.bytes_in
+    disk.set()
+    writer.join()
+
+    assert held == BUFFERS * BUFFER_BYTES
+    assert out.artifact.size_bytes == 10 * BUFFER_BYTES
 
 
 @pytest.mark.parametrize("most", [1, 7, 4096])
@@ -170,18 +198,19 @@ def test_cancellation_is_heard_on_every_write(make_staging):
 
 
 def test_cancellation_is_heard_within_a_large_write(make_staging):
-    """One write of many megabytes is looked at piece by piece."""
-    calls = count(1)
+    """One write of many megabytes is looked at buffer by buffer."""
 
     def check() -> None:
-        if next(calls) == 3:
+        if out.bytes_in >= 2 * BUFFER_BYTES:
             raise JobCancelled
 
     staging = make_staging(check=check)
-    with pytest.raises(JobCancelled), staging.artifact("data", compress=False) as out:
-        out.write(bytes(10 * SLICE_BYTES))
+    out = staging.artifact("data", compress=False)
+    with pytest.raises(JobCancelled), out:
+        out.write(bytes(10 * BUFFER_BYTES))
 
-    assert out.bytes_out == 2 * SLICE_BYTES
+    assert out.bytes_in == 2 * BUFFER_BYTES
+    assert in_staging(staging) == set()
 
 
 @pytest.mark.parametrize("error", [JobCancelled, OSError(5, "broken")], ids=["cancel", "disk"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from baqup_agent.contract import EVENT_CODES
 from baqup_agent.security.member import printable
@@ -17,17 +17,19 @@ Note = Callable[[str, bytes, str], None]
 
 #: Codes of this agent beyond the contract's, with their severity.
 OWN_CODES = {
+    "MOUNT_POINT_SKIPPED": "info",
     "SPECIAL_FILE_SKIPPED": "info",
     "SYMLINK_REWRITTEN": "info",
     "OWNER_NOT_RESTORED": "warn",
     "SET_ID_CLEARED": "warn",
+    "XATTR_UNREADABLE": "warn",
 }
 
 _REFUSED = frozenset({errno.EACCES, errno.EPERM})
 _REPLACED = frozenset({errno.ELOOP, errno.EINVAL, errno.ENXIO, errno.ENOTDIR, errno.ENODEV})
 
 
-def notes_of(job: Job) -> Note:
+def notes_of(job: Job[Any]) -> Note:
     """Return what turns notes into events of the job; equal codes are coalesced there."""
 
     def note(code: str, name: bytes, message: str) -> None:

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import os
+from itertools import islice
 from pathlib import Path
 
+from baqup_agent.agents.fs.incomplete import MARKER
 from baqup_agent.errors import ConfigError, OutputError, SourceUnavailable
+from baqup_agent.security.member import printable
+
+#: How much of what is in the way is named.
+_NAMED = 3
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
@@ -96,12 +102,22 @@ def check_target(path: Path) -> None:
 
 def _require_empty(path: Path, fd: int) -> None:
     with os.scandir(fd) as entries:
-        if next(entries, None) is not None:
-            raise OutputError(
-                f"BAQUP_TARGET_PATH {str(path)!r} is not empty; "
-                "name an empty directory or one that does not exist yet",
-                retriable=False,
-            )
+        names = [entry.name for entry in islice(entries, _NAMED + 1)]
+    if not names:
+        return
+    if MARKER in os.listdir(fd):
+        raise OutputError(
+            f"BAQUP_TARGET_PATH {str(path)!r} holds what an earlier restore did not complete "
+            f"({MARKER!r} tells); empty it, or name another directory",
+            retriable=False,
+        )
+    shown = ", ".join(repr(printable(os.fsencode(name))) for name in sorted(names[:_NAMED]))
+    more = " and more" if len(names) > _NAMED else ""
+    raise OutputError(
+        f"BAQUP_TARGET_PATH {str(path)!r} is not empty, it holds {shown}{more}; "
+        "name an empty directory or one that does not exist yet",
+        retriable=False,
+    )
 
 
 def _unusable(path: Path, error: OSError) -> OutputError:

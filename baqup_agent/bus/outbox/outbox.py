@@ -14,12 +14,11 @@ Rules, and what they are for:
 
 from __future__ import annotations
 
-import os
 import threading
-import weakref
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from baqup_agent.bus.outbox import forked
 from baqup_agent.bus.outbox.cursor import Cursor
 from baqup_agent.bus.outbox.disk import Disk
 from baqup_agent.bus.outbox.incarnation import Identity
@@ -86,7 +85,7 @@ class Outbox:
         self._reserved = 0
         if disk is not None:
             self._take_up(disk)
-        _track(self)
+        forked.track(self)
 
     @property
     def dropped(self) -> Mapping[str, int]:
@@ -393,29 +392,8 @@ class Outbox:
             if disk is not None:
                 self.leftover = disk.close(remove=disk.repair and not self._used_bytes)
 
-    def _disown(self) -> None:
+    def disown(self) -> None:
         """In a forked child: have nothing to do with the files, which are the parent's."""
         self._lock = threading.Lock()
         self._closed = self._disowned = True
         self._disk = self._segments = None
-
-
-_opened: weakref.WeakSet[Outbox] = weakref.WeakSet()
-
-
-def _track(outbox: Outbox) -> None:
-    if not _AtFork.registered:
-        _AtFork.registered = True
-        os.register_at_fork(after_in_child=_disown_all)
-    _opened.add(outbox)
-
-
-class _AtFork:
-    """Registers the handler once, when the first outbox is opened: importing changes nothing."""
-
-    registered = False
-
-
-def _disown_all() -> None:
-    for outbox in list(_opened):
-        outbox._disown()  # noqa: SLF001  this module's own

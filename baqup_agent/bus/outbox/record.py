@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+from binascii import hexlify
 from datetime import date
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -32,6 +33,9 @@ _BEGINNING = re.compile(
     rf'{{"type":"({EVENT}|{STATUS})","job_id":"[^"\\\x00-\x1f]*","agent_id":"[^"\\\x00-\x1f]*",'
     rf'"timestamp":"{_TIMESTAMP}","seq":(?:0|[1-9][0-9]{{0,18}})[,}}]'
 ).match
+
+
+_EVENT_BEGINNING = f'{{"type":"{EVENT}","job_id":"'
 
 
 class Record(NamedTuple):
@@ -83,7 +87,8 @@ def encode_line(text: str) -> bytes:
         data = text.encode()
     except UnicodeEncodeError:
         data = text.encode(errors="backslashreplace")
-    return b"".join((b"%08x " % crc32(data), data, b"\n"))  # a third quicker than %b
+    checksum = hexlify(crc32(data).to_bytes(4, "big"))  # quicker than %08x
+    return b"".join((checksum, b" ", data, b"\n"))  # a third quicker than %b
 
 
 def decode_line(line: bytes) -> str | None:
@@ -111,6 +116,13 @@ def kind_of(text: str) -> str | None:
     except (ValueError, RecursionError):
         return None
     return _kind_of_parsed(message) if isinstance(message, dict) else None
+
+
+def quick_kind_of(text: str) -> str | None:
+    """Return the same for a text of which it is known that it is a message."""
+    if text.startswith(_EVENT_BEGINNING):
+        return EVENT
+    return kind_of(text)
 
 
 def _kind_of_parsed(message: dict[str, Any]) -> str | None:

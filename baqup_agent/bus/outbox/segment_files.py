@@ -7,7 +7,14 @@ import os
 import re
 import stat
 
-from baqup_agent.bus.outbox.record import Entry, Position, decode_line, kind_of
+from baqup_agent.bus.outbox.record import (
+    Entry,
+    Position,
+    decode_line,
+    kind_of,
+    new_entry,
+    quick_kind_of,
+)
 
 #: No message is longer, bytes; so much without a line feed is damage, whatever follows.
 LONGEST_LINE_BYTES = 64 * 1024 * 1024
@@ -34,13 +41,17 @@ def found_segments(directory: int) -> list[int]:
         )
 
 
-def parse(data: bytes, position: Position, ticket: int) -> tuple[list[Entry], int, int]:
+def parse(
+    data: bytes, position: Position, ticket: int, *, sound: bool = False
+) -> tuple[list[Entry], int, int]:
     """Take lines apart.
 
     Args:
         data: whole lines; the last one may lack its line feed.
         position: where they begin.
         ticket: the ticket of the first.
+        sound: whether all of them were looked at before, and were whole messages: then those that
+            have kept their checksum are so still.
 
     Returns:
         The whole records, how many lines are damaged, and how many bytes those have.
@@ -49,15 +60,17 @@ def parse(data: bytes, position: Position, ticket: int) -> tuple[list[Entry], in
     entries: list[Entry] = []
     damaged = lost_bytes = 0
     *lines, rest = data.split(b"\n")
+    kind_in = quick_kind_of if sound else kind_of
     for line in lines:
-        offset += len(line) + 1
+        size_bytes = len(line) + 1
+        offset += size_bytes
         text = decode_line(line)
-        kind = None if text is None else kind_of(text)
+        kind = None if text is None else kind_in(text)
         if text is None or kind is None:
             damaged += 1
-            lost_bytes += len(line) + 1
+            lost_bytes += size_bytes
         else:
-            entries.append(Entry(ticket, kind, text, len(line) + 1, (number, offset)))
+            entries.append(new_entry(ticket, kind, text, size_bytes, (number, offset)))
         ticket += 1
     if rest:
         text = _salvage(rest)

@@ -10,20 +10,20 @@ from typing import Any
 import click
 from attrs import asdict
 
-from baqup_agent.bus.client import settings_from
+from baqup_agent.bus.configured import settings_from
 from baqup_agent.bus.url import PASSWORD_VARIABLE
 from baqup_agent.cli.text import count, printable, size
 from baqup_agent.config.load import environment
 from baqup_agent.config.settings import BusSettings
 from baqup_agent.contract import ExitCode
-from baqup_agent.controller.replay import (
+from baqup_agent.controller.replay import Replay
+from baqup_agent.controller.replay_sources import (
     ALIVE,
     FOUND,
     PUBLISHED,
     UNUSABLE,
     WAITING,
     Outcome,
-    Replay,
     find,
     look,
 )

@@ -88,6 +88,7 @@ def watch_command(
     stop = StopRequests()
     try:
         with stop.on_signals(), reader:
+            _check(reader)
             _once(reader, view, stop) if once else _watch(reader, view, stop)
     except BrokenPipeError:
         pass  # the reader of our output has seen enough
@@ -98,11 +99,20 @@ def _default_prefix() -> str:
     return environment().get("BAQUP_BUS_KEY_PREFIX", "baqup:")
 
 
+def _check(reader: BusReader) -> None:
+    """Raise what only another URL or password helps against; an outage is waited for."""
+    if reader.refusal is not None:
+        raise reader.refusal
+
+
 def _watch(reader: BusReader, view: WatchView, stop: StopRequests) -> None:
     fleet = Fleet()
+    if reader.seeing and reader.trouble:
+        view.notice(f"{reader.display}: {reader.trouble}; it is waited for")
     try:
         while stop.take() is None:
             _take(reader, view, fleet, _TICK_S)
+            _check(reader)
             view.tick(fleet, seeing=reader.seeing)
     finally:
         view.close()
@@ -124,9 +134,11 @@ def _once(reader: BusReader, view: WatchView, stop: StopRequests) -> None:
     deadline_s = time.monotonic() + _ONCE_S
     while not reader.seeing and time.monotonic() < deadline_s and stop.take() is None:
         _take(reader, view, fleet, _TICK_S)
-    if not reader.seeing:
+    _check(reader)
+    if not reader.seeing or reader.trouble:
         raise SourceUnavailable(
-            f"the bus {reader.display} cannot be read; check that it is up and its credentials"
+            f"the bus {reader.display} cannot be read: {reader.trouble or 'it does not answer'}; "
+            "check that it is up and that the URL is right"
         )
     now_s = time.monotonic()
     for message in reader.finish():

@@ -160,14 +160,15 @@ class _Level:
             inside = _Level(child.children, child.first, own, ports, self._measures).scene()
             frame = self._measures.frame(child, Size(*inside.size))
             inside = evolve(inside.moved(*frame.inset), size=frame.size.as_point)
-            self._insides[name], self._sizes[name] = _to_border(inside, ports), frame.size
+            self._insides[name] = _to_border(inside, child, ports)
+            self._sizes[name] = frame.size
 
     def _strands_of(self, child: Node) -> tuple[list[Strand], dict[Strand, bool]]:
         """The strands with an end inside of a child, and the sides where they cross its border."""
         own: list[Strand] = []
         ports: dict[Strand, bool] = {}
         for strand in self._measures.strands:
-            starts = is_within(strand.source, child.name) and strand.source != child.name
+            starts = _starts_in(strand, child)
             ends = is_within(strand.target, child.name) and strand.target != child.name
             if not starts and not ends:
                 continue
@@ -351,6 +352,10 @@ class _Level:
         return tuple(reversed(points)) if link.turned else tuple(points)
 
 
+def _starts_in(strand: Strand, box: Node) -> bool:
+    return is_within(strand.source, box.name) and strand.source != box.name
+
+
 def _port(strand: Strand) -> str:
     return f"|{strand.number}"
 
@@ -370,19 +375,15 @@ def _near(a: Point, b: Point) -> bool:
     return abs(a[0] - b[0]) + abs(a[1] - b[1]) < 1.0
 
 
-def _to_border(inside: Scene, ports: dict[Strand, bool]) -> Scene:
-    """Lengthen the ways that cross the border up to it."""
+def _to_border(inside: Scene, box: Node, ports: dict[Strand, bool]) -> Scene:
+    """Lengthen the ways that cross a box's border up to it."""
     ways: list[tuple[Strand | None, tuple[Point, ...]]] = []
     for strand, way in inside.ways:
         if strand is None or strand not in ports:
             ways.append((strand, way))
             continue
-        border = inside.size[0] if ports[strand] else 0.0
-        end = (border, inside.ports[strand])
-        first_is_port = _outer(way[0], way[-1], far=ports[strand])
-        ways.append((strand, (end, *way) if first_is_port else (*way, end)))
+        end = (inside.size[0] if ports[strand] else 0.0, inside.ports[strand])
+        # Places do not tell which end is to be lengthened: where layers are folded into columns,
+        # the one that stays inside may be nearer to the border.
+        ways.append((strand, (*way, end) if _starts_in(strand, box) else (end, *way)))
     return evolve(inside, ways=tuple(ways))
-
-
-def _outer(a: Point, b: Point, *, far: bool) -> bool:
-    return a[0] > b[0] if far else a[0] < b[0]

@@ -6,11 +6,15 @@ import uuid
 from pathlib import Path
 from typing import Any
 
+from baqup_agent.agents.fs import FsAgent
+from baqup_agent.agents.fs.leaves import LIFECYCLE, Leaves
 from baqup_agent.agents.fs.restore import restore
 from baqup_agent.agents.fs.snapshot import snapshot
 from baqup_agent.bus.events import EventLog
 from baqup_agent.bus.heartbeat import Vitals
+from baqup_agent.bus.messages import Intent
 from baqup_agent.clock import SystemClock, timestamp
+from baqup_agent.config.declaration import default_of
 from baqup_agent.config.settings import (
     AgentSettings,
     ArtifactSettings,
@@ -24,16 +28,17 @@ from baqup_agent.job.configuration import Configuration
 from baqup_agent.job.job import Job
 from baqup_agent.job.process import ChildProcesses
 from baqup_agent.job.progress import Progress
-from baqup_agent.job.triggers import Triggers
+from baqup_agent.job.triggers import LiveTriggers
+from baqup_agent.lifecycle.machine import Machine
 from baqup_agent.observability.sink import NullLog
 from baqup_agent.security.secret import Secret
 from baqup_agent.staging.area import Staging
 from baqup_agent.staging.manifest import Manifest
 
 DEFAULTS = {
-    "BAQUP_SOURCE_FOLLOW_SYMLINKS": "shallow",
-    "BAQUP_SOURCE_MAX_FILES": 0,
-    "BAQUP_SOURCE_MAX_DEPTH": 0,
+    name: default_of(variable)
+    for name, variable in FsAgent.declaration().variables.items()
+    if variable.default is not None
 }
 
 
@@ -66,7 +71,11 @@ class Run:
             staging_dir=staging_dir,
         )
         self.staging = Staging(staging_dir, settings.job.id, settings.artifact, log=NullLog())
-        self.job = Job(
+        self.machine = Machine(LIFECYCLE)
+        self.machine.fire("start")
+        self.vitals = Vitals()
+        self.intents: list[Intent] = []
+        self.job: Job[Leaves] = Job(
             id=settings.job.id,
             role=role,
             config=Configuration({**DEFAULTS, "BAQUP_STAGING_DIR": staging_dir, **variables}),
@@ -76,11 +85,21 @@ class Run:
             settings=settings,
             progress=Progress(lambda **members: self.progress.append(members), SystemClock()),
             events=self.events,
-            vitals=Vitals(),
+            vitals=self.vitals,
             children=ChildProcesses(self.token, dict),
-            triggers=Triggers(),
-            beat=lambda: None,
+            triggers=LiveTriggers(
+                LIFECYCLE.custom_triggers, lambda name, _payload: self.machine.fire(name)
+            ),
+            beat=self._beat,
         )
+
+    def _beat(self) -> None:
+        if self.vitals.intent is not None:
+            self.intents.append(self.vitals.intent)
+
+    def leaves(self) -> list[str]:
+        """Return the leaves that were entered, in order."""
+        return [step.target for step in self.machine.history]
 
     def codes(self) -> dict[str, int]:
         """Return how often each event occurred."""
@@ -109,6 +128,7 @@ class Jobs:
         run.staging.prepare()
         try:
             snapshot(run.job)
+            run.machine.fire("complete")
             manifest = Manifest(
                 job_id=run.job.id,
                 agent="agent-fs",

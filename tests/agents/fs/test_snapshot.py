@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 
 from baqup_agent.agents.fs.hardlinks import HardLinks
+from baqup_agent.agents.fs.meter import Meter
+from baqup_agent.agents.fs.outlook import Outlook
 from baqup_agent.errors import (
     Aborted,
     ConfigError,
@@ -115,7 +117,8 @@ def test_progress_knows_a_percentage_before_the_end(jobs: Jobs, source: Path) ->
     (source / "file").write_bytes(bytes(8 * 2**20))
     reports: list[dict[str, Any]] = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("baqup_agent.agents.fs.snapshot._SHOW_EVERY_S", 0.0)
+        patch.setattr("baqup_agent.agents.fs.meter.SHOW_EVERY_S", 0.0)
+        patch.setattr("baqup_agent.agents.fs.outlook.SOUND_S", 0.0)
         patch.setattr(
             "baqup_agent.job.job.Job.progress", lambda _job, **members: reports.append(members)
         )
@@ -125,6 +128,25 @@ def test_progress_knows_a_percentage_before_the_end(jobs: Jobs, source: Path) ->
     assert percentages == sorted(percentages)
     assert any(20 < percentage < 80 for percentage in percentages)
     assert any(report.get("estimated_remaining_seconds") is not None for report in reports)
+
+
+def test_a_large_source_is_counted_while_it_is_archived(
+    jobs: Jobs, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the first look does not finish is counted later, a little at each report."""
+    for number in range(200):
+        (source / str(number)).write_bytes(b"x")
+    monkeypatch.setattr("baqup_agent.agents.fs.snapshot.FIRST_LOOK_S", 0.0)
+    monkeypatch.setattr("baqup_agent.agents.fs.meter.SHOW_EVERY_S", 0.0)
+    reports: list[dict[str, Any]] = []
+    monkeypatch.setattr(
+        "baqup_agent.job.job.Job.progress", lambda _job, **members: reports.append(members)
+    )
+
+    jobs.snapshot(source)
+
+    percentages = [report["percent_complete"] for report in reports]
+    assert any(percentage is not None for percentage in percentages[:-1])
 
 
 EXCLUDES: list[tuple[list[str], set[str]]] = [
@@ -220,15 +242,14 @@ def test_sockets_fifos_and_devices_are_left_out(jobs: Jobs, source: Path) -> Non
 
 def while_reading(act: Callable[[], None]) -> pytest.MonkeyPatch:
     """Let something happen after the first piece of a file was read."""
-    patch, read = pytest.MonkeyPatch(), os.read
+    patch, read = pytest.MonkeyPatch(), Meter.read
 
-    def reading(fd: int, size: int) -> bytes:
-        data = read(fd, size)
+    def reading(meter: Meter, count: int) -> None:
+        read(meter, count)
         patch.undo()
         act()
-        return data
 
-    patch.setattr(os, "read", reading)
+    patch.setattr(Meter, "read", reading)
     return patch
 
 
@@ -269,12 +290,16 @@ def test_a_file_that_changes_while_it_is_read_is_told(
         assert found == b"x" * 1_500_000 + bytes(SIZE - 1_500_000)
 
 
+def is_called(path: Any, name: str) -> bool:
+    return isinstance(path, str | bytes) and os.fsencode(path) == name.encode()
+
+
 def before_opening(name: str, act: Callable[[], None]) -> pytest.MonkeyPatch:
     """Let something happen between finding a file and opening it."""
     patch, opened = pytest.MonkeyPatch(), os.open
 
     def opening(path: Any, flags: int, *rest: Any, **more: Any) -> int:
-        if path == name.encode():
+        if is_called(path, name):
             patch.undo()
             act()
         return opened(path, flags, *rest, **more)
@@ -324,7 +349,7 @@ def test_what_vanishes_while_it_is_looked_at_is_told(
     original = getattr(os, call)
 
     def vanished(path: Any, *rest: Any, **more: Any) -> Any:
-        if path == b"fickle":
+        if is_called(path, "fickle"):
             raise FileNotFoundError(2, "No such file or directory")
         return original(path, *rest, **more)
 
@@ -354,7 +379,7 @@ def test_a_directory_that_vanishes_is_told(jobs: Jobs, source: Path) -> None:
     (source / "steady").touch()
     with pytest.MonkeyPatch.context() as patch:
         # The look ahead would take the act for itself.
-        patch.setattr("baqup_agent.agents.fs.snapshot.estimate_bytes", lambda *_: None)
+        patch.setattr(Outlook, "look", lambda *_: None)
         second = before_opening("fickle", (source / "fickle").rmdir)
         try:
             published = jobs.snapshot(source)
@@ -378,7 +403,7 @@ def test_a_directory_that_becomes_a_link_is_not_followed(
         (source / "fickle").symlink_to("../outside")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("baqup_agent.agents.fs.snapshot.estimate_bytes", lambda *_: None)
+        patch.setattr(Outlook, "look", lambda *_: None)
         second = before_opening("fickle", act)
         try:
             published = jobs.snapshot(source)
@@ -394,7 +419,7 @@ def refusing(name: str, number: int) -> pytest.MonkeyPatch:
     patch, opened = pytest.MonkeyPatch(), os.open
 
     def opening(path: Any, flags: int, *rest: Any, **more: Any) -> int:
-        if path == name.encode():
+        if is_called(path, name):
             raise OSError(number, os.strerror(number))
         return opened(path, flags, *rest, **more)
 
@@ -436,15 +461,17 @@ def test_a_sick_disk_ends_the_job(jobs: Jobs, source: Path) -> None:
             patch.undo()
 
 
-def test_an_error_while_reading_a_file_names_it(jobs: Jobs, source: Path) -> None:
-    """A read error is told with the file's name."""
-    (source / "file").write_bytes(b"x")
+@pytest.mark.parametrize("size", [1, 100_000])
+def test_an_error_while_reading_a_file_names_it(jobs: Jobs, source: Path, size: int) -> None:
+    """A read error is told with the file's name, be the file small or not."""
+    (source / "file").write_bytes(bytes(size))
 
-    def broken(_fd: int, _size: int) -> bytes:
+    def broken(*_: Any) -> int:
         raise OSError(5, "Input/output error")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(os, "read", broken)
+        for call in ("pread", "preadv", "read", "readv"):
+            patch.setattr(os, call, broken)
         with pytest.raises(IOFailure, match="'file' of the source cannot be read: Input/output"):
             jobs.snapshot(source)
 
@@ -470,21 +497,21 @@ def test_a_cancelled_job_stops(jobs: Jobs, source: Path) -> None:
     """Cancellation is noticed between files and inside a large one."""
     (source / "file").write_bytes(bytes(SIZE))
     reads: list[int] = []
-    read = os.read
+    read = Meter.read
 
-    def cancelling(fd: int, size: int) -> bytes:
-        reads.append(size)
+    def cancelling(meter: Meter, count: int) -> None:
+        reads.append(count)
         jobs.last.token.cancel(Aborted("enough"))
-        return read(fd, size)
+        read(meter, count)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(os, "read", cancelling)
+        patch.setattr(Meter, "read", cancelling)
         # Reporting progress would notice it as well, some time.
-        patch.setattr("baqup_agent.agents.fs.snapshot._SHOW_EVERY_S", 3600.0)
+        patch.setattr("baqup_agent.agents.fs.meter.SHOW_EVERY_S", 3600.0)
         with pytest.raises(JobCancelled):
             jobs.snapshot(source)
 
-    assert len(reads) == 1
+    assert 0 < sum(reads) < SIZE
     assert not list(jobs.staging_dir.rglob("manifest.json"))
 
 
@@ -558,36 +585,24 @@ def test_hard_links_are_forgotten_when_all_names_were_met(tmp_path: Path) -> Non
     assert table.earlier(found) is None
 
 
-def test_a_huge_source_is_not_counted_first(jobs: Jobs, source: Path) -> None:
-    """The look ahead gives up on a source that is too large to count quickly."""
-    for number in range(20):
-        (source / str(number)).write_bytes(b"x")
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("baqup_agent.agents.fs.estimate._MOST_FILES", 10)
-        published = jobs.snapshot(source)
-
-    assert len(content(published)) == 20
-
-
 def test_the_walk_needs_few_descriptors(jobs: Jobs, source: Path) -> None:
     """A tree much deeper than the number of open files allowed is walked."""
     import resource
 
     place = source
-    for _ in range(400):
+    for _ in range(600):
         place /= "d"
         place.mkdir()
     (place / "leaf").touch()
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     open_now = len(list(Path("/proc/self/fd").iterdir()))
-    resource.setrlimit(resource.RLIMIT_NOFILE, (open_now + 100, hard))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (open_now + 220, hard))
     try:
         published = jobs.snapshot(source)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
-    assert len(names(published)) == 402
+    assert len(names(published)) == 602
 
 
 def test_a_refused_link_ends_the_job_before_it_is_published(jobs: Jobs, source: Path) -> None:

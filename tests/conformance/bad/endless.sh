@@ -1,0 +1,3 @@
+#!/bin/sh
+# Says nothing and never ends.
+exec sleep 600

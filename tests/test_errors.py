@@ -114,7 +114,10 @@ def test_an_error_that_is_its_own_cause_can_be_told() -> None:
     """An author may write ``raise error from error``; the report must not go round in it."""
     error, other = errors.DataError("damaged"), errors.IOFailure("unreadable")
     error.__cause__ = error
-    assert error.to_wire()["root_cause"] == {"code": "DATA_INVALID", "message": "DataError: damaged"}
+    assert error.to_wire()["root_cause"] == {
+        "code": "DATA_INVALID",
+        "message": "DataError: damaged",
+    }
 
     error.__cause__, other.__cause__ = other, error
     assert error.to_wire()["root_cause"]["code"] in {"DATA_INVALID", "IO_ERROR"}

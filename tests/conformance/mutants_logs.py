@@ -59,7 +59,7 @@ OUTCOMES = (
         ("logs/47/one-outcome",),
         "        job.leave_orphan(exit_code, error)",
         "        job.leave_orphan(0, error)",
-        beside=("outage/29/absent-from-the-start", "outage/31/down-in-completing"),
+        beside=("outage/29/absent", "outage/31/down-in-completing"),
     ),
     Mutant(
         "silent-failure",

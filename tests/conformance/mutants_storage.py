@@ -16,7 +16,7 @@ PUBLICATION = (
         ("storage/36/kill-sweep", "storage/41/manifest-last"),
         _MOVES,
         '        for name in ("manifest.json", "data.tar"):\n            time.sleep(0.5)',
-        beside=("storage/42/synced", "lifecycle/13/late-completing"),
+        beside=("storage/42/synced", "lifecycle/13/completing-too-long"),
     ),
     Mutant(
         "success-before-the-manifest",

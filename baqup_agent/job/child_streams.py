@@ -7,6 +7,7 @@ import os
 import select
 import threading
 from collections import deque
+from collections.abc import Callable
 from io import BytesIO
 from typing import IO, Any, BinaryIO
 
@@ -35,13 +36,21 @@ class StdinFeeder:
     Args:
         stream: the child's stdin.
         content: what to write: bytes, or anything that is read from.
+        give_up: ends the child where the content cannot be read: closing its stdin would tell it
+            that this was all, and it might take half a dump for a whole one.
 
     Attributes:
         failure: why the content could not be read to its end; None while it can.
     """
 
-    def __init__(self, stream: IO[bytes] | None, content: bytes | BinaryIO | IO[bytes]) -> None:
+    def __init__(
+        self,
+        stream: IO[bytes] | None,
+        content: bytes | BinaryIO | IO[bytes],
+        give_up: Callable[[], None],
+    ) -> None:
         self.failure: BaseException | None = None
+        self._give_up = give_up
         source = BytesIO(content) if isinstance(content, bytes) else content
         self._thread = threading.Thread(
             target=self._write, args=(stream, source), name="child-stdin", daemon=True
@@ -59,13 +68,11 @@ class StdinFeeder:
             return bytes(source.read(_CHUNK_BYTES))
         except BaseException as error:  # noqa: BLE001  raised again in the thread that waits
             self.failure = error
+            self._give_up()
             return b""
 
     def finish(self) -> None:
-        """Raise what kept the content from being read; to be called when the child has ended.
-
-        A child that saw an early end has most likely failed too, but this is the reason.
-        """
+        """Raise what kept the content from being read; to be called when the child has ended."""
         self._thread.join(_PATIENCE_S)
         if self.failure is not None:
             raise self.failure

@@ -91,7 +91,7 @@ class ChildProcesses:
         child = self._start(command, feed, {**self._environment(), **_revealed(env or {})}, cwd)
         with self._alive(child), _limited(child, timeout_s) as expired:
             errors = StderrTail(child.stderr)
-            feeder = None if content is None else StdinFeeder(child.stdin, content)
+            feeder = None if content is None else _fed(child, content)
             collected = _drain(child.stdout, stdout, command, on_bytes)
             returncode = child.wait()
             told = self._readable(errors.text())  # within: afterwards its stderr is closed
@@ -213,6 +213,10 @@ def _feed(
             stdin.fileno()
             return stdin, None
     return subprocess.PIPE, stdin
+
+
+def _fed(child: subprocess.Popen[bytes], content: bytes | IO[bytes] | BinaryIO) -> StdinFeeder:
+    return StdinFeeder(child.stdin, content, lambda: _signal_group(child, signal.SIGKILL))
 
 
 def _drain(

@@ -53,7 +53,7 @@ class Instants:
 
 @pytest.mark.timeout(1800)  # the long form is long
 def test_a_killed_snapshot_leaves_all_or_nothing(source: Path, tmp_path: Path, long: bool) -> None:
-    """What has a manifest verifies, and what has none is published by the next run of the job."""
+    """What has a manifest verifies; what has none was never said to be complete."""
     kills = 200 if long else 12
     instants = Instants(_seconds(tmp_path / "whole", "snapshot", source_path=source))
     for number in range(kills):

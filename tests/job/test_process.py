@@ -62,12 +62,14 @@ def test_stdin_is_fed_from_any_stream(children: ChildProcesses) -> None:
     assert int(finished.stdout) == len(content)
 
 
-def test_a_stdin_that_cannot_be_read_is_the_error(children: ChildProcesses) -> None:
-    """Not that of the child, which took the early end for all there was, or failed for it."""
+def test_a_stdin_that_cannot_be_read_is_the_error(children: ChildProcesses, tmp_path: Path) -> None:
+    """And the child is ended: it never sees an end of its input that looks like all there was."""
     stream = io.BufferedReader(Stream(b"x" * 5000, then=DataError("the artifact is corrupt")))
+    taken = tmp_path / "taken"
 
     with pytest.raises(DataError, match="corrupt"):
-        children.run(["sh", "-c", "cat >/dev/null; exit 3"], stdin=stream)
+        children.run(["sh", "-c", f"cat >/dev/null; touch '{taken}'"], stdin=stream)
+    assert not taken.exists()
 
 
 def test_a_child_that_does_not_read_a_stream_is_not_waited_for(children: ChildProcesses) -> None:

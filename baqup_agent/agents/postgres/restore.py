@@ -11,15 +11,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from io import BufferedReader
 from typing import TYPE_CHECKING, BinaryIO
 
 from baqup_agent import JobCancelled
 from baqup_agent.agents.postgres.backup import Backup, Dump, read_backup, wanted
+from baqup_agent.agents.postgres.counted import Counted
 from baqup_agent.agents.postgres.globals import missing_globals
 from baqup_agent.agents.postgres.inspection import Inspection, has_content, inspect
 from baqup_agent.agents.postgres.lifecycle import Steps
 from baqup_agent.agents.postgres.names import GLOBALS_COMPONENT, identifier
-from baqup_agent.agents.postgres.pump import Pump
 from baqup_agent.agents.postgres.refusals import coded
 from baqup_agent.agents.postgres.server import Server, Version
 from baqup_agent.agents.postgres.settings import RestoreSettings, Target
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
 
 #: What a restore manages on a slow server, in bytes of the artifact.
 _SLOW_BYTES_PER_S = 2_000_000
+
+#: Bytes of a dump that are read at once.
+_PIECE_BYTES = 1 << 20
 
 #: From this version on pg_restore begins with a setting that earlier servers do not know.
 _NEEDS_OWN_KIND = 17
@@ -192,24 +196,24 @@ class _Restore:
             ),
             self._opened(dump.artifact) as stream,
         ):
-            pump = Pump(stream)
-            with progress.database(dump.database, dump.size_bytes, lambda: pump.bytes_out):
-                self._place(dump.database, pump)
-        self._job.log.info("database restored", database=dump.database, bytes=pump.bytes_out)
+            content = Counted(stream)
+            with progress.database(dump.database, dump.size_bytes, lambda: content.bytes_out):
+                self._place(dump.database, content)
+        self._job.log.info("database restored", database=dump.database, bytes=content.bytes_out)
 
-    def _place(self, database: str, pump: Pump) -> None:
+    def _place(self, database: str, dump: Counted) -> None:
         """Restore into a database that is made anew, or that is there and empty."""
         if database in self._full:
             with self._aside(database):
-                self._create(database, pump)
+                self._create(database, dump)
         elif database in self._inspection.databases:
-            self._run(pump, database, "--single-transaction")
+            self._run(dump, database, "--single-transaction")
         else:
-            self._create(database, pump)
+            self._create(database, dump)
 
-    def _create(self, database: str, pump: Pump) -> None:
+    def _create(self, database: str, dump: Counted) -> None:
         try:
-            self._run(pump, _maintenance(database), "--create")
+            self._run(dump, _maintenance(database), "--create")
         except JobCancelled:
             self._job.log.warn("a database is left half restored", database=database)
             raise
@@ -217,12 +221,17 @@ class _Restore:
             self._drop(database)
             raise
 
-    def _run(self, pump: Pump, database: str, *how: str) -> None:
+    def _run(self, dump: Counted, database: str, *how: str) -> None:
         owners = () if self._target.owners else ("--no-owner", "--no-privileges")
-        with pump.pipe() as reader:
-            self._server.run(
-                "pg_restore", *_RESTORE, *how, *owners, _CONNECT, database=database, stdin=reader
-            )
+        self._server.run(
+            "pg_restore",
+            *_RESTORE,
+            *how,
+            *owners,
+            _CONNECT,
+            database=database,
+            stdin=BufferedReader(dump, _PIECE_BYTES),
+        )
 
     @contextmanager
     def _aside(self, database: str) -> Iterator[None]:

@@ -1,4 +1,4 @@
-"""The agent's parts by themselves: names, complaints, globals, the pump, the choice."""
+"""The agent's parts by themselves: names, complaints, globals, counting, the choice."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
-from typing import IO, Any, get_type_hints
+from typing import Any, get_type_hints
 
 import pytest
 from hypothesis import given
@@ -18,18 +18,18 @@ from hypothesis import strategies as st
 from baqup_agent import Job
 from baqup_agent.agents.postgres import PostgresAgent
 from baqup_agent.agents.postgres.backup import Backup
+from baqup_agent.agents.postgres.counted import Counted
 from baqup_agent.agents.postgres.globals import missing_globals
 from baqup_agent.agents.postgres.inspection import Database, Inspection
 from baqup_agent.agents.postgres.lifecycle import LIFECYCLE, Steps
 from baqup_agent.agents.postgres.names import artifact_name, database_of, identifier
-from baqup_agent.agents.postgres.pump import Pump
 from baqup_agent.agents.postgres.refusals import refusal
 from baqup_agent.agents.postgres.restore import check_version
 from baqup_agent.agents.postgres.server import Version
 from baqup_agent.agents.postgres.settings import Source
 from baqup_agent.agents.postgres.snapshot import choose
 from baqup_agent.agents.postgres.watch import Progress
-from baqup_agent.errors import ConfigError, IOFailure
+from baqup_agent.errors import ConfigError
 from baqup_agent.job.triggers import check_declared
 from baqup_agent.staging.artifact import check_name
 from tests.waiting import eventually
@@ -117,39 +117,13 @@ def test_roles_that_are_there_are_left_out() -> None:
     assert missing_globals(dropped + kept, roles) == kept
 
 
-def test_a_pump_gives_every_byte() -> None:
-    """What is read from the pipe is what was in the stream."""
+def test_what_is_read_is_counted() -> None:
+    """Every byte comes through, and their number with them."""
     content = os.urandom(3_000_001)
-    pump = Pump(io.BytesIO(content))
+    counted = Counted(io.BytesIO(content))
 
-    with pump.pipe() as reader:
-        assert b"".join(iter(lambda: reader.read(65536), b"")) == content
-    assert pump.bytes_out == len(content)
-
-
-def test_a_pump_ends_with_its_reader() -> None:
-    """A reader that stops in the middle ends the copying; the reader's error is the one told."""
-    pump = Pump(io.BytesIO(bytes(50_000_000)))
-
-    with pytest.raises(KeyError, match="mine"), pump.pipe() as reader:
-        _give_up(reader, "mine")
-    assert pump.bytes_out < 50_000_000
-
-
-def test_a_pump_tells_what_its_stream_lacked() -> None:
-    """A stream that cannot be read is the reason, not what its reader made of the early end."""
-
-    class Torn(io.BytesIO):
-        def read(self, size: int | None = -1, /) -> bytes:
-            raise IOFailure("torn")
-
-    with pytest.raises(IOFailure, match="torn"), Pump(Torn()).pipe() as reader:
-        _give_up(reader, "its reader's")
-
-
-def _give_up(reader: IO[bytes], why: str) -> None:
-    reader.read(10)
-    raise KeyError(why)
+    assert counted.readall() == content
+    assert counted.bytes_out == len(content)
 
 
 def test_progress_is_told_while_a_database_is_worked_on() -> None:

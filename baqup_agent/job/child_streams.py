@@ -9,7 +9,10 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from io import BytesIO
-from typing import IO, Any, BinaryIO
+from typing import IO, TYPE_CHECKING, Any, BinaryIO
+
+if TYPE_CHECKING:
+    from typing import Self
 
 #: Most bytes that a pipe can hold when its writer ends, as far as an ordinary user can set it.
 PIPE_BYTES = 1024 * 1024
@@ -23,18 +26,38 @@ _TORN_BYTES = 16 * 1024
 
 _CHUNK_BYTES = 1024 * 1024
 
-#: Milliseconds after which a reader of stderr that has nothing to read looks up.
+#: Milliseconds after which a thread for which nothing happens looks whether it must stop.
 _LOOK_MS = 100
 
 #: Longest wait for a thread at its end on a machine that is overloaded, seconds.
 _PATIENCE_S = 30.0
 
 
+def _started(target: Callable[[int], None], stream: Any, name: str) -> threading.Thread:
+    """Start a thread that gets, and closes, a descriptor of its own for a pipe's end.
+
+    If others closed it, the thread would go on with a number that by then means another file; and
+    they would wait, since a stream cannot be closed while a thread writes to it.
+    """
+    fd = os.dup(stream.fileno())
+    thread = threading.Thread(target=target, args=(fd,), name=name, daemon=True)
+    try:
+        thread.start()
+    except BaseException:
+        os.close(fd)
+        raise
+    stream.close()
+    return thread
+
+
 class StdinFeeder:
     """Writes a child's stdin in a thread, so that a child that does not read cannot block.
 
+    A context manager, to be left when the child has ended: nothing is fed any more then, although
+    a grandchild may hold the other end, and need not read.
+
     Args:
-        stream: the child's stdin.
+        stream: the child's stdin; it is closed at once, the thread has a descriptor of its own.
         content: what to write: bytes, or anything that is read from.
         give_up: ends the child where the content cannot be read: closing its stdin would tell it
             that this was all, and it might take half a dump for a whole one.
@@ -51,21 +74,42 @@ class StdinFeeder:
     ) -> None:
         self.failure: BaseException | None = None
         self._give_up = give_up
-        source = BytesIO(content) if isinstance(content, bytes) else content
-        self._thread = threading.Thread(
-            target=self._write, args=(stream, source), name="child-stdin", daemon=True
-        )
-        self._thread.start()
+        self._source: Any = BytesIO(content) if isinstance(content, bytes) else content
+        self._ended = threading.Event()
+        self._thread = _started(self._feed, stream, "child-stdin")
 
-    def _write(self, stream: Any, source: Any) -> None:
-        with contextlib.suppress(OSError, ValueError):  # it ended without reading all: its choice
-            while piece := self._piece(source):
-                stream.write(piece)
-            stream.close()
+    def __enter__(self) -> Self:
+        return self
 
-    def _piece(self, source: Any) -> bytes:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:  # an error of others cuts its input short just as well
+            self._give_up()
+        self._ended.set()
+
+    def _feed(self, fd: int) -> None:
         try:
-            return bytes(source.read(_CHUNK_BYTES))
+            os.set_blocking(fd, False)  # this end alone; the child's own blocks as ever
+            while piece := self._piece():
+                self._write(fd, piece)
+        except OSError:
+            pass  # the child ended without reading all: its choice
+        finally:
+            os.close(fd)
+
+    def _write(self, fd: int, piece: bytes) -> None:
+        look = select.poll()
+        look.register(fd, select.POLLOUT)
+        rest = memoryview(piece)
+        while rest:
+            if self._ended.is_set():
+                raise BrokenPipeError
+            if look.poll(_LOOK_MS):
+                with contextlib.suppress(BlockingIOError):  # anything else would cut it short
+                    rest = rest[os.write(fd, rest) :]
+
+    def _piece(self) -> bytes:
+        try:
+            return bytes(self._source.read(_CHUNK_BYTES))
         except BaseException as error:  # noqa: BLE001  raised again in the thread that waits
             self.failure = error
             self._give_up()
@@ -79,24 +123,38 @@ class StdinFeeder:
 
 
 class StderrTail:
-    """Reads a stream to its end in a thread and keeps the last part."""
+    """Reads a stream to its end in a thread and keeps the last part.
+
+    A context manager, after which nothing is read any more.
+
+    Args:
+        stream: the child's stderr; it is closed at once, the thread has a descriptor of its own.
+    """
 
     def __init__(self, stream: IO[bytes] | None) -> None:
         self._pieces: deque[bytes] = deque()
         self._kept = 0
         self._cut = False
         self._ended = threading.Event()
-        self._thread = threading.Thread(
-            target=self._read, args=(stream,), name="child-stderr", daemon=True
-        )
-        self._thread.start()
+        self._thread = _started(self._read, stream, "child-stderr")
 
-    def _read(self, stream: Any) -> None:
-        fd = stream.fileno()
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end()
+
+    def _read(self, fd: int) -> None:
+        try:
+            self._listen(fd)
+        finally:
+            os.close(fd)
+
+    def _listen(self, fd: int) -> None:
         look = select.poll()
         look.register(fd, select.POLLIN)
         late_bytes = 0
-        with contextlib.suppress(OSError, ValueError):
+        with contextlib.suppress(OSError):
             while late_bytes < PIPE_BYTES:
                 ended = self._ended.is_set()  # before the look, which then sees all the child wrote
                 if look.poll(_LOOK_MS):
@@ -107,6 +165,10 @@ class StderrTail:
                     late_bytes += len(piece) if ended else 0
                 elif ended:
                     return
+
+    def _end(self) -> None:
+        self._ended.set()
+        self._thread.join(_PATIENCE_S)  # it looks up soon, and reads no more than a pipe's worth
 
     def _keep(self, piece: bytes) -> None:
         most = STDERR_KEPT_BYTES + _TORN_BYTES
@@ -123,8 +185,7 @@ class StderrTail:
         To be called when the child has ended: all that it wrote is read, and a grandchild that
         holds the stream open, or goes on writing, is not waited for.
         """
-        self._ended.set()
-        self._thread.join(_PATIENCE_S)
+        self._end()
         kept = b"".join(self._pieces)
         if self._cut or len(kept) > STDERR_KEPT_BYTES + _TORN_BYTES:
             kept = kept[-STDERR_KEPT_BYTES - _TORN_BYTES :]

@@ -194,26 +194,26 @@ class Job(Generic[L]):
         An exception ends the part, not the job: it is noted as failed, and artifacts that were
         completed inside are discarded. `BAQUP_AGENT_PARTIAL_FAILURE_MODE` decides how the run
         ends then; if every component fails, the job fails.
+
+        Components may go on side by side, each in a thread of its own. Where one of these has
+        others write its artifacts, it runs them in copies of its context
+        (`contextvars.copy_context`), or nobody can tell whose artifacts they are.
         """
         self.cancellation.check()
-        before = {artifact.filename for artifact in self.staging.artifacts}
-        try:
-            yield
-        except JobCancelled:
-            raise
-        except Exception as error:  # noqa: BLE001  the point: any failure stays inside its part
-            while written := self._written_since(before):
-                self.staging.discard(written[0])  # with it go the other parts of the artifact
-            failure = classify(error)
-            self.log.error(f"component failed: {failure.message}", name=name, code=failure.code)
-            self.components.add(Component(name, error=failure))
-        else:
-            written = self._written_since(before)
-            self.components.add(Component(name, artifact=next(iter(written), None)))
-
-    def _written_since(self, before: set[str]) -> list[str]:
-        names = [artifact.filename for artifact in self.staging.artifacts]
-        return [name for name in names if name not in before]
+        with self.staging.component() as mark:
+            try:
+                yield
+            except JobCancelled:
+                raise
+            except Exception as error:  # noqa: BLE001  the point: it stays inside its part
+                while written := self.staging.written_in(mark):
+                    self.staging.discard(written[0])  # with it go the other parts of the artifact
+                failure = classify(error)
+                self.log.error(f"component failed: {failure.message}", name=name, code=failure.code)
+                self.components.add(Component(name, error=failure))
+            else:
+                written = self.staging.written_in(mark)
+                self.components.add(Component(name, artifact=next(iter(written), None)))
 
     def run(
         self,

@@ -12,7 +12,9 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import io
 import os
+import select
 import shlex
 import signal
 import subprocess
@@ -36,6 +38,13 @@ from baqup_agent.staging.writer import ArtifactWriter
 STDOUT_MAX_BYTES = 64 * 1024 * 1024
 
 _CHUNK_BYTES = 1024 * 1024
+
+#: Milliseconds after which a child's output in which nothing comes is looked away from.
+_LOOK_MS = 100
+
+
+class _OutOfTime(Exception):
+    """The time limit is over, so the output is worth nothing and need not be waited for."""
 
 
 class Sink(Protocol):
@@ -83,27 +92,29 @@ class ChildProcesses:
         on_bytes: Callable[[int], object] | None = None,
     ) -> Finished:
         """Run a command to its end; `Job.run` describes the arguments."""
-        self._token.check()
-        command = self._command(argv)
-        if isinstance(stdin, Secret):
-            stdin = os.fsencode(stdin.reveal())
-        feed, content = _feed(stdin)
-        child = self._start(command, feed, {**self._environment(), **_revealed(env or {})}, cwd)
-        with self._alive(child), _limited(child, timeout_s) as expired:
-            errors = StderrTail(child.stderr)
-            feeder = None if content is None else _fed(child, content)
-            collected = _drain(child.stdout, stdout, command, on_bytes)
-            returncode = child.wait()
-            told = self._readable(errors.text())  # within: afterwards its stderr is closed
-        self._token.check()
-        if feeder is not None:
-            feeder.finish()
-        finished = Finished(command, returncode, collected, told)
-        if expired.is_set():
-            raise _failed(finished, f"was ended after its {timeout_s:g} s")
-        if check and returncode != 0:
-            raise _failed(finished, _ending(returncode))
-        return finished
+        with _whole(stdout):
+            self._token.check()
+            command = self._command(argv)
+            feed, content = _feed(stdin)
+            child = self._start(command, feed, {**self._environment(), **_revealed(env or {})}, cwd)
+            with (
+                self._alive(child),
+                _limited(child, timeout_s) as expired,
+                StderrTail(child.stderr) as errors,
+                _fed(child, content) as feeder,
+            ):
+                collected = _drain(child.stdout, stdout, command, on_bytes, expired)
+                returncode = child.wait()
+                told = self._readable(errors.text())
+            self._token.check()
+            if feeder is not None:
+                feeder.finish()
+            finished = Finished(command, returncode, collected, told)
+            if expired.is_set():
+                raise _failed(finished, f"was ended after its {timeout_s:g} s")
+            if check and returncode != 0:
+                raise _failed(finished, _ending(returncode))
+            return finished
 
     def terminate(self, grace_s: float) -> None:
         """End every child: SIGTERM to its group, and after ``grace_s`` seconds SIGKILL."""
@@ -182,6 +193,17 @@ class ChildProcesses:
 
 
 @contextlib.contextmanager
+def _whole(sink: Sink | None) -> Iterator[None]:
+    """Fail the artifact of a child that fails: tried again, it would follow half a dump there."""
+    try:
+        yield
+    except BaseException as error:
+        if isinstance(sink, ArtifactWriter):
+            sink.fail(error)
+        raise
+
+
+@contextlib.contextmanager
 def _limited(child: subprocess.Popen[bytes], timeout_s: float | None) -> Iterator[threading.Event]:
     """Kill the child's group after ``timeout_s``; the event tells whether that was done."""
     expired = threading.Event()
@@ -203,19 +225,37 @@ def _limited(child: subprocess.Popen[bytes], timeout_s: float | None) -> Iterato
 
 
 def _feed(
-    stdin: bytes | IO[bytes] | BinaryIO | None,
+    stdin: bytes | Secret | IO[bytes] | BinaryIO | None,
 ) -> tuple[int | IO[bytes], bytes | IO[bytes] | BinaryIO | None]:
     """What the child's stdin is made from, and what a thread must write there."""
     if stdin is None:
         return subprocess.DEVNULL, None
-    if not isinstance(stdin, bytes):
-        with contextlib.suppress(OSError, AttributeError):  # a stream, such as an opened artifact
-            stdin.fileno()
-            return stdin, None
-    return subprocess.PIPE, stdin
+    if isinstance(stdin, Secret):
+        return subprocess.PIPE, os.fsencode(stdin.reveal())
+    if isinstance(stdin, io.TextIOBase):
+        raise InternalError("stdin takes bytes, not text; open the file with 'rb'")
+    if isinstance(stdin, bytes) or not _is_plain_file(stdin):
+        return subprocess.PIPE, stdin
+    return stdin, None
 
 
-def _fed(child: subprocess.Popen[bytes], content: bytes | IO[bytes] | BinaryIO) -> StdinFeeder:
+def _is_plain_file(stream: Any) -> bool:
+    """Whether a descriptor gives just what reading the stream would; it is positioned for that.
+
+    Others have one as well, but one of a file that they unpack, or of a pipe of which they hold
+    the beginning already; and whoever derives a class of stream may mean to see what is read.
+    """
+    if type(stream) is io.BufferedReader and type(stream.raw) is io.FileIO and stream.seekable():
+        os.lseek(stream.fileno(), stream.tell(), os.SEEK_SET)  # it has read ahead
+        return True
+    return type(stream) is io.FileIO
+
+
+def _fed(
+    child: subprocess.Popen[bytes], content: bytes | IO[bytes] | BinaryIO | None
+) -> contextlib.AbstractContextManager[StdinFeeder | None]:
+    if content is None:
+        return contextlib.nullcontext()
     return StdinFeeder(child.stdin, content, lambda: _signal_group(child, signal.SIGKILL))
 
 
@@ -224,24 +264,43 @@ def _drain(
     sink: Sink | None,
     command: tuple[str, ...],
     on_bytes: Callable[[int], object] | None,
+    expired: threading.Event,
 ) -> bytes:
-    if isinstance(sink, ArtifactWriter):  # it reads the pipe itself, into its own buffers
-        sink.copy_from_fd(stream.fileno(), on_bytes=on_bytes)
-        return b""
+    def go_on() -> None:
+        if expired.is_set():
+            raise _OutOfTime
+
     collected = bytearray()
-    while piece := stream.read1(_CHUNK_BYTES):
-        if on_bytes is not None:
-            on_bytes(len(piece))
-        if sink is not None:
-            sink.write(piece)
-            continue
-        collected += piece
-        if len(collected) > STDOUT_MAX_BYTES:
-            raise CommandFailed(
-                f"{command[0]!r} wrote more than {STDOUT_MAX_BYTES} bytes to stdout; "
-                "give run() a stdout to stream to"
-            )
+    with contextlib.suppress(_OutOfTime):  # the caller tells, once the child has ended
+        if isinstance(sink, ArtifactWriter):  # it reads the pipe itself, into its own buffers
+            sink.copy_from_fd(stream.fileno(), on_bytes=on_bytes, check=go_on)
+            return b""
+        for piece in _pieces(stream.fileno(), go_on):
+            if on_bytes is not None:
+                on_bytes(len(piece))
+            if sink is not None:
+                sink.write(piece)
+                continue
+            collected += piece
+            if len(collected) > STDOUT_MAX_BYTES:
+                raise CommandFailed(
+                    f"{command[0]!r} wrote more than {STDOUT_MAX_BYTES} bytes to stdout; "
+                    "give run() a stdout to stream to"
+                )
     return bytes(collected)
+
+
+def _pieces(fd: int, go_on: Callable[[], None]) -> Iterator[bytes]:
+    """Read a pipe to its end, or until ``go_on`` raises: a grandchild may hold it for ever."""
+    look = select.poll()
+    look.register(fd, select.POLLIN)
+    while True:
+        go_on()
+        if look.poll(_LOOK_MS):
+            piece = os.read(fd, _CHUNK_BYTES)
+            if not piece:
+                return
+            yield piece
 
 
 def _widen(stream: Any) -> None:

@@ -1,15 +1,15 @@
 """Owners, modes, extended attributes and times, given to what an extraction has made.
 
 As few calls as are right: what the system gives a new file by itself is found out once, and only
-what differs is set. The order matters: a change of owner clears set-id bits and capabilities, and
-whatever is written changes the time.
+what differs is set. The order matters: a change of owner clears set-id bits and capabilities, a
+mode may take away the right to set attributes, and whatever is written changes the time.
 """
 
 from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 
 from baqup_agent.security.member import MODE_MASK, SET_ID_MASK, Member
@@ -18,7 +18,7 @@ from baqup_agent.security.member import MODE_MASK, SET_ID_MASK, Member
 Note = Callable[[str, bytes, str], None]
 
 #: Extended attributes as pairs of name and value.
-Xattrs = Iterable[tuple[bytes, bytes]]
+Xattrs = Collection[tuple[bytes, bytes]]
 
 PRIVATE_FILE = 0o600
 PRIVATE_DIRECTORY = 0o700
@@ -27,7 +27,8 @@ _PERMISSIONS = 0o777
 _DEFAULT_ACL = "system.posix_acl_default"
 
 #: Attributes that anybody may have restored; others bear on what programs may do.
-_HARMLESS = (b"user.", b"system.posix_acl_")
+_ACCESS_LIST = b"system.posix_acl_"
+_HARMLESS = (b"user.", _ACCESS_LIST)
 
 #: The system's reasons not to keep an attribute that are no trouble with the disk.
 _NOT_KEPT = frozenset(
@@ -75,7 +76,7 @@ class Dresser:
         """Return the mode to make a file with, and whether only its time is missing then.
 
         The mode is its own where it will not change hands. A file that will belong to somebody
-        else is nobody's business before it does.
+        else is nobody's business before it does. One that gets attributes has to be writable.
         """
         _, _, mode, uid, gid, _, _, _, xattrs, _ = member
         if (mode, uid, gid) != self._alike:
@@ -83,7 +84,7 @@ class Dresser:
             if not self._probed:
                 self._probe()
             self._exact = not (mode & self._inexact or self._changes_hands(uid, gid))
-        return (mode, not xattrs) if self._exact else (PRIVATE_FILE, False)
+        return (mode, True) if self._exact and not xattrs else (PRIVATE_FILE, False)
 
     def file(self, fd: int, member: Member, birth_mode: int) -> None:
         """Dress a file that is open for writing and has all its content.
@@ -93,10 +94,13 @@ class Dresser:
         """
         if self._changes_hands(member.uid, member.gid):
             self._give(fd, member.uid, member.gid, member.name)
+        xattrs = member.xattrs.items()
+        if xattrs:  # before the mode: the system asks that, and not how the file was opened
+            self._set_xattrs(fd, xattrs, member.name)
         if birth_mode != member.mode or member.mode & self._inexact:
             os.fchmod(fd, self._mode(fd, member.mode, member.uid, member.gid, member.name))
-        if member.xattrs:
-            self._set_xattrs(fd, member.xattrs.items(), member.name)
+        if xattrs:
+            self._set_access_lists(fd, xattrs, member.name)
         os.utime(fd, ns=(member.mtime_ns, member.mtime_ns))
 
     def directory(
@@ -109,8 +113,9 @@ class Dresser:
         """
         if self._changes_hands(uid, gid):
             self._give(fd, uid, gid, name)
-        os.fchmod(fd, self._mode(fd, mode, uid, gid, name))
         self._set_xattrs(fd, xattrs, name)
+        os.fchmod(fd, self._mode(fd, mode, uid, gid, name))
+        self._set_access_lists(fd, xattrs, name)
         os.utime(fd, ns=(mtime_ns, mtime_ns))
 
     def symlink(
@@ -157,8 +162,16 @@ class Dresser:
         return mode & ~SET_ID_MASK
 
     def _set_xattrs(self, fd: int, xattrs: Xattrs, name: bytes) -> None:
+        """Set all but access lists."""
         for key, value in xattrs:
-            self._set_xattr(fd, key, value, name)
+            if not key.startswith(_ACCESS_LIST):
+                self._set_xattr(fd, key, value, name)
+
+    def _set_access_lists(self, fd: int, xattrs: Xattrs, name: bytes) -> None:
+        """Set them after the mode, which would change them; they need no right to write."""
+        for key, value in xattrs:
+            if key.startswith(_ACCESS_LIST):
+                self._set_xattr(fd, key, value, name)
 
     def _set_xattr(
         self,

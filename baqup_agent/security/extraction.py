@@ -9,7 +9,7 @@ An archive is not trusted, wherever it comes from. The rules:
   whose directory the archive has not brought before;
 * symbolic links are made when everything else stands; one points to a place in the tree, however
   it is combined with the others;
-* a hard link stands for a file that the archive has written already;
+* a hard link stands for a file that the archive has written already, never for one of ours;
 * devices, sockets and fifos are refused;
 * set-id bits are kept only together with the recorded owner.
 
@@ -123,6 +123,8 @@ class _Extraction:
         self._reader = ArchiveReader(source, limits.header_bytes)
         self._limits = limits
         self._root = root
+        #: Path of what is in the target already.
+        self._reserved: Components | None = None
         self._observer = observer
         self._dresser = Dresser(root, observer.note, owners=owners)
         self._tree = stack.enter_context(Tree(root))
@@ -145,6 +147,7 @@ class _Extraction:
         reserved: bytes | None,
         seal: Callable[[], None] | None,
     ) -> bool:
+        self._reserved = None if reserved is None else split(reserved)
         chooser = Chooser(selection.wanted if selection else None)
         admit = Caps(self._limits).admit
         for member in self._reader:
@@ -274,6 +277,11 @@ class _Extraction:
         if not leaf:
             raise _no_root(member)
         original = original_of(member)
+        if original == self._reserved:
+            raise DataError(
+                f"hard link {printable(member.name)!r} stands for {printable(member.link)!r}, "
+                "a name that the restore itself uses; restore without the link"
+            )
         directory = self._enter(parent)
         try:
             self._link(original, directory, leaf, member)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import partial
 from pathlib import Path
 from threading import Lock
@@ -26,6 +28,9 @@ from baqup_agent.staging.orphan import write_orphan_status
 from baqup_agent.staging.publication import Publication
 from baqup_agent.staging.series import PartSeries
 from baqup_agent.staging.writer import ArtifactWriter
+
+#: The marks of the components that this thread works in, the outermost first.
+_WITHIN: ContextVar[tuple[object, ...]] = ContextVar("baqup_components", default=())
 
 
 def _go_on() -> None:
@@ -87,6 +92,10 @@ class Staging:
         self._publication: Publication | None = None
         self._open: dict[str, ArtifactWriter] = {}
         self._sealed: dict[str, ArtifactWriter] = {}
+        #: Components that are going on: the mark of each, and the marks that it stands in.
+        self._components: dict[object, tuple[object, ...]] = {}
+        #: The marks of the components that each open or sealed artifact belongs to.
+        self._owners: dict[str, frozenset[object]] = {}
 
     @property
     def directory(self) -> Path:
@@ -165,7 +174,45 @@ class Staging:
         )
         with self._lock:
             self._open[filename] = writer
+            self._owners[filename] = frozenset(_WITHIN.get() or self._only_components())
         return writer
+
+    @contextmanager
+    def component(self) -> Iterator[object]:
+        """Have what is written in the ``with`` block belong to one component; see `written_in`.
+
+        A thread knows its components if it runs in a copy of their context, as those of
+        `asyncio.to_thread` do. What any other thread begins belongs to the components that go on
+        at that moment, unless some of them do so side by side: then it belongs to none.
+
+        Yields:
+            The mark of the component.
+        """
+        mark = object()
+        within = (*_WITHIN.get(), mark)
+        _WITHIN.set(within)
+        with self._lock:
+            self._components[mark] = within
+        try:
+            yield mark
+        finally:
+            with self._lock:
+                del self._components[mark]
+            # Not by a token: that fails where the block is left in another context.
+            _WITHIN.set(tuple(each for each in _WITHIN.get() if each is not mark))
+
+    def written_in(self, mark: object) -> tuple[str, ...]:
+        """Return the sealed artifacts that belong to a component, each by its (first) file.
+
+        Args:
+            mark: what `component` gave; those inside it count too.
+        """
+        with self._lock:
+            return tuple(
+                writer.artifact.filename
+                for name, writer in self._sealed.items()
+                if mark in self._owners[name]
+            )
 
     def discard(self, filename: str) -> None:
         """Remove a sealed artifact that shall not be published; its name is free again.
@@ -181,7 +228,7 @@ class Staging:
         with self._lock:
             writer = next((w for w in self._sealed.values() if _goes_by(w, filename)), None)
             if writer is not None:
-                del self._sealed[writer.name]
+                del self._sealed[writer.name], self._owners[writer.name]
         if writer is None:
             raise InternalError(
                 f"there is no sealed artifact {filename!r} to discard; "
@@ -202,6 +249,7 @@ class Staging:
             NoArtifact: nothing was sealed.
             InternalError: an artifact is still open, the manifest is not this job's, or this is
                 the second call.
+            LimitExceeded: the manifest is longer than what is read.
             OutputError: the manifest's file cannot be created.
             IOFailure: a step failed; `published` tells whether it came too late to matter.
         """
@@ -299,8 +347,16 @@ class Staging:
     def _settle(self, writer: ArtifactWriter) -> None:
         with self._lock:
             self._open.pop(writer.name, None)
+            owners = self._owners.pop(writer.name, frozenset())
             if writer.sealed:
                 self._sealed[writer.name] = writer
+                # Begun outside and completed inside a component, it belongs to that one too.
+                self._owners[writer.name] = owners.union(_WITHIN.get())
+
+    def _only_components(self) -> tuple[object, ...]:
+        """Return the components that go on, if each stands in the one before; else none."""
+        innermost = max(self._components.values(), key=len, default=())
+        return innermost if self._components.keys() <= set(innermost) else ()
 
     def _require_complete(self, manifest: Manifest) -> None:
         if self.open_writers:

@@ -12,15 +12,19 @@ from typing import Any, NoReturn
 from attrs import Factory, field, frozen
 
 from baqup_agent.contract import CONTRACT_VERSION, MANIFEST_NAME, Role
-from baqup_agent.errors import InternalError, IOFailure, VerificationFailed
+from baqup_agent.errors import InternalError, IOFailure, LimitExceeded, VerificationFailed
 from baqup_agent.staging.artifact import Artifact
 from baqup_agent.staging.durable import open_regular
-from baqup_agent.staging.failures import failure
+from baqup_agent.staging.failures import failure, translated
 from baqup_agent.staging.job_id import is_job_id
 from baqup_agent.staging.members import Members, shown
 
-#: Bytes of the longest manifest that is read: more than any agent has reason to write.
+#: Bytes of the longest manifest that is written and read: more than any agent has reason to write.
 MAX_BYTES = 64 << 20
+
+#: Largest size that a system has for a file. The contract sets no bound, but whoever reckons with
+#: such a number, for times or shares, may find that it fits no float.
+_MOST_BYTES = (1 << 63) - 1
 
 #: Code points that no UTF-8 text can hold; file names that are not UTF-8 bring them in.
 _SURROGATES = re.compile("[\ud800-\udfff]")
@@ -75,6 +79,7 @@ class Manifest:
 
         Raises:
             InternalError: a member breaks the contract, or the metadata is no JSON.
+            LimitExceeded: it is longer than what is read.
         """
         try:
             self.from_wire(self.to_wire())
@@ -82,7 +87,13 @@ class Manifest:
             raise InternalError(
                 f"this manifest must not be published: {error}; correct what the agent puts in it"
             ) from error
-        return encode(self.to_wire(), "the manifest", indent=2)
+        content = encode(self.to_wire(), "the manifest", indent=2)
+        if len(content) > MAX_BYTES:
+            raise LimitExceeded(
+                f"the manifest has {len(content)} bytes, and the most that is read is {MAX_BYTES}; "
+                "write fewer artifacts, split them into larger parts, or tell less of the source"
+            )
+        return content
 
     @classmethod
     def from_wire(cls, wire: object) -> Manifest:
@@ -114,12 +125,16 @@ class Manifest:
             IOFailure: it cannot be read.
         """
         file = Path(path)
-        if file.is_dir():
+        with translated(IOFailure, "read", file):
+            is_directory = file.is_dir()
+        if is_directory:
             file /= MANIFEST_NAME
         try:
-            return cls.from_wire(_decode(_content(file)))
+            manifest = cls.from_wire(_decode(_content(file)))
+            _require_possible_sizes(manifest.artifacts)
         except VerificationFailed as error:
             raise VerificationFailed(f"{str(file)!r} does not hold: {error}; {_REMEDY}") from error
+        return manifest
 
 
 def _read_artifacts(members: Members) -> tuple[Artifact, ...]:
@@ -139,6 +154,15 @@ def _read_artifacts(members: Members) -> tuple[Artifact, ...]:
         seen.add(artifact.filename)
     _require_whole(artifacts)
     return artifacts
+
+
+def _require_possible_sizes(artifacts: tuple[Artifact, ...]) -> None:
+    for index, artifact in enumerate(artifacts):
+        if artifact.size_bytes > _MOST_BYTES:
+            size = shown(artifact.size_bytes)
+            raise VerificationFailed(
+                f"artifacts[{index}].size_bytes is {size}; no file is so large"
+            )
 
 
 def _require_whole(artifacts: tuple[Artifact, ...]) -> None:

@@ -110,7 +110,7 @@ class Stage(Generic[T]):
         token = self._next_free()
         if token is None:
             self._free.put(None)  # whoever asks again shall hear it too
-            raise self.failure or InternalError("this artifact was given up; write no more to it")
+            raise self.failure or _given_up()
         return token
 
     def put(self, token: T, piece: ReadableBuffer) -> None:
@@ -122,6 +122,7 @@ class Stage(Generic[T]):
 
         Raises:
             BaseException: what ended the thread early, or what the check raised.
+            InternalError: it was told to stop, so that not all was taken.
         """
         self._pieces.put(None)
         while self._next_free() is not None:
@@ -129,6 +130,8 @@ class Stage(Generic[T]):
         self._thread.join()
         if self.failure is not None:
             raise self.failure
+        if self.aborted:
+            raise _given_up()
 
     def abort(self) -> None:
         """Tell the thread to stop."""
@@ -257,7 +260,11 @@ class Pipeline:
 
     def _require_wanted(self) -> None:
         if self._first.aborted:
-            raise InternalError("this artifact was given up")
+            raise _given_up()
+
+
+def _given_up() -> InternalError:
+    return InternalError("this artifact was given up; write no more to it")
 
 
 def _buffer() -> bytearray:

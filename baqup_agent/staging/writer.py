@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, BinaryIO
 
@@ -160,6 +161,7 @@ class ArtifactWriter:
         *,
         offset: int | None = None,
         on_bytes: Callable[[int], object] | None = None,
+        check: Callable[[], None] | None = None,
     ) -> int:
         """Append what an open file, a pipe or a socket gives.
 
@@ -172,6 +174,7 @@ class ArtifactWriter:
             offset: where in the file to begin, whose own position then stays; None to read from
                 that position on.
             on_bytes: told of the bytes of each piece once it was read.
+            check: called before each piece and while nothing comes; raises to give the artifact up.
 
         Returns:
             The number of bytes; fewer than ``size`` only where the source has no more.
@@ -184,11 +187,12 @@ class ArtifactWriter:
             JobCancelled: the job must stop.
         """
         self._require_open()
-        source = Source(fd, offset, self._go_on)
+        go_on = self._go_on if check is None else partial(self._go_on_with, check)
+        source = Source(fd, offset, go_on)
         total = 0
         try:
             while size is None or total < size:
-                self._go_on()
+                go_on()
                 room = self._intake.room()
                 count = source.read_into(room if size is None else room[: size - total])
                 if not count:
@@ -276,6 +280,13 @@ class ArtifactWriter:
             raise self._failure
         self._seal()
 
+    def fail(self, error: BaseException) -> None:
+        """Have the artifact given up at the end of its block, even if that swallows the error.
+
+        For who fills it on behalf of the block, and cannot bring all of what belongs there.
+        """
+        self._failure = error
+
     def abandon(self) -> None:
         """Give the artifact up and remove what was stored of it; nothing if it is closed."""
         if self._closed:
@@ -314,6 +325,10 @@ class ArtifactWriter:
     def _go_on(self) -> None:
         self._check()
         self._intake.require_going()
+
+    def _go_on_with(self, check: Callable[[], None]) -> None:
+        self._go_on()
+        check()
 
     def _flat(self, data: ReadableBuffer) -> bytes | memoryview:
         try:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+import gzip
 import io
 import os
 import signal
 import sys
 import threading
+import time
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from baqup_agent.errors import Aborted, CommandFailed, DataError, JobCancelled
+from baqup_agent.errors import Aborted, CommandFailed, DataError, InternalError, JobCancelled
 from baqup_agent.job.cancellation import CancellationToken
 from baqup_agent.job.child_streams import STDERR_KEPT_BYTES
 from baqup_agent.job.process import ChildProcesses
@@ -77,6 +81,66 @@ def test_a_child_that_does_not_read_a_stream_is_not_waited_for(children: ChildPr
     finished = children.run(["true"], stdin=io.BufferedReader(Stream(b"x" * 10_000_000)))
 
     assert finished.returncode == 0
+
+
+def test_a_packed_file_is_fed_unpacked(children: ChildProcesses, tmp_path: Path) -> None:
+    """It has a descriptor, but that is of what it is packed in."""
+    path = tmp_path / "dump.gz"
+    path.write_bytes(gzip.compress(b"create table x;\n"))
+
+    stream: Any
+    with gzip.open(path) as stream:
+        assert children.run(["cat"], stdin=stream).stdout == b"create table x;\n"
+
+
+def test_a_file_is_fed_from_where_it_was_read_to(children: ChildProcesses, tmp_path: Path) -> None:
+    """Not from where it has read ahead to; and the child reads the file itself."""
+    path = tmp_path / "dump"
+    path.write_bytes(b"head" + b"rest" * 1000)
+    where = ["sh", "-c", "cat; readlink /proc/self/fd/0"]
+
+    for buffering in (-1, 0):
+        with path.open("rb", buffering=buffering) as stream:
+            assert stream.read(4) == b"head"
+            finished = children.run(where, stdin=stream)
+        assert finished.stdout == b"rest" * 1000 + f"{path}\n".encode()
+
+
+def test_a_pipe_is_fed_with_what_was_read_ahead_of_it(children: ChildProcesses) -> None:
+    """What a stream holds of it already belongs to the child as well."""
+    reader, writer = os.pipe()
+    os.write(writer, b"one\ntwo\nthree\n")
+    os.close(writer)
+
+    with open(reader, "rb") as stream:  # noqa: PTH123
+        assert stream.readline() == b"one\n"
+        assert children.run(["cat"], stdin=stream).stdout == b"two\nthree\n"
+
+
+def test_a_class_of_ones_own_is_asked_for_what_to_feed(
+    children: ChildProcesses, tmp_path: Path
+) -> None:
+    """It may count, limit or check what is read of the file it is."""
+
+    class Loud(io.FileIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            return (super().read(size) or b"").upper()
+
+    path = tmp_path / "dump"
+    path.write_bytes(b"content")
+
+    with Loud(path) as stream:
+        assert children.run(["cat"], stdin=stream).stdout == b"CONTENT"
+
+
+def test_a_stdin_of_text_is_refused(children: ChildProcesses, tmp_path: Path) -> None:
+    """Before anything is started; the message says what to do."""
+    path = tmp_path / "dump"
+    path.write_bytes(b"content")
+    stream: Any = path.open(encoding="utf-8")
+
+    with stream, pytest.raises(InternalError, match="open the file with 'rb'"):
+        children.run(["cat"], stdin=stream)
 
 
 def test_a_failure_carries_exit_code_and_stderr(children: ChildProcesses) -> None:
@@ -185,6 +249,107 @@ def test_a_grandchild_that_holds_stderr_is_not_waited_for(
     assert len(finished.stderr) <= STDERR_KEPT_BYTES
 
 
+@pytest.fixture
+def left_behind(tmp_path: Path) -> Iterator[str]:
+    """The beginning of a script: ``nap`` sleeps in another session, until the test is over.
+
+    ``mutter`` does the same, but not silently; ``napping`` waits until either does.
+    """
+    note = tmp_path / "pids"
+    note.touch()
+    mutter = "while sleep 0.01; do echo; done"
+    script = f"mutter() {{ setsid sh -c 'echo $$ >>{note}; {mutter}'; }}; "
+    script += f"nap() {{ setsid sh -c 'echo $$ >>{note}; exec sleep 30'; }}; "
+    yield script + f"napping() {{ until [ -s {note} ]; do sleep 0.01; done; }}; "
+    for pid in note.read_text().split():
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(int(pid), signal.SIGKILL)
+
+
+class Full:
+    """Takes nothing."""
+
+    def write(self, data: bytes) -> None:
+        raise OSError(28, "No space left on device")
+
+
+class Endless(io.RawIOBase):
+    """Gives whatever is asked for."""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:
+        return len(buffer)
+
+
+def test_a_grandchild_that_outlives_a_failure_takes_nothing_of_others(
+    children: ChildProcesses, left_behind: str
+) -> None:
+    """What listens to its stderr has a descriptor of its own, whose number nobody else gets."""
+    reader, writer = os.pipe()
+    with pytest.raises(OSError, match="No space"):
+        children.run(
+            ["sh", "-c", left_behind + "nap >/dev/null & napping; echo x; exec sleep 30"],
+            stdout=Full(),
+        )
+
+    readers = [reader, *(os.dup(reader) for _ in range(8))]  # on the numbers that became free
+    os.write(writer, b"mine")
+    os.close(writer)
+    for thread in threading.enumerate():
+        if thread.name == "child-stderr":
+            thread.join(1)
+    read = os.read(reader, 10)
+    for fd in readers:
+        os.close(fd)
+    assert read == b"mine"
+
+
+def test_a_failure_is_no_end_of_the_input(children: ChildProcesses, tmp_path: Path) -> None:
+    """The child is ended first: it may not take what it was fed so far for all there was."""
+    taken = tmp_path / "taken"
+    script = f"echo x; cat >/dev/null; touch '{taken}'"
+
+    with pytest.raises(OSError, match="No space"):
+        children.run(["sh", "-c", script], stdin=io.BufferedReader(Endless()), stdout=Full())
+
+    assert not taken.exists()
+
+
+def test_a_grandchild_that_holds_stdin_unread_is_not_waited_for(
+    children: ChildProcesses, left_behind: str
+) -> None:
+    """The child has ended well, so what it left unread nobody needs; nor is it read any more."""
+    begin = time.monotonic()
+    stream = Stream(bytes(10_000_000))
+
+    finished = children.run(
+        ["sh", "-c", left_behind + "exec 3<&0; (exec <&3 >/dev/null 2>&1; nap) & napping"],
+        stdin=io.BufferedReader(stream),
+    )
+
+    assert finished.returncode == 0
+    assert time.monotonic() - begin < 15
+    assert not [thread for thread in threading.enumerate() if thread.name == "child-stdin"]
+
+
+@pytest.mark.parametrize("conduct", ["nap", "mutter"])
+@pytest.mark.parametrize("sink", [None, io.BytesIO()])
+def test_a_grandchild_that_holds_stdout_outlives_no_time_limit(
+    children: ChildProcesses, left_behind: str, sink: io.BytesIO | None, conduct: str
+) -> None:
+    """It left the group that is killed, but nobody goes on reading what it may say."""
+    begin = time.monotonic()
+
+    with pytest.raises(CommandFailed, match=r"was ended after its 1 s: why"):
+        children.run(
+            ["sh", "-c", left_behind + f"echo why >&2; {conduct}"], stdout=sink, timeout_s=1
+        )
+
+    assert time.monotonic() - begin < 15
+
+
 def test_a_child_that_takes_too_long_is_killed_with_its_children(
     children: ChildProcesses,
 ) -> None:
@@ -200,10 +365,6 @@ def test_a_child_that_takes_too_long_is_killed_with_its_children(
 def test_a_sink_that_fails_ends_the_child(children: ChildProcesses) -> None:
     """The sink's error is raised, and the child does not outlive it."""
     nap = f"3600.{uuid.uuid4().int % 10**9}"
-
-    class Full:
-        def write(self, data: bytes) -> None:
-            raise OSError(28, "No space left on device")
 
     with pytest.raises(OSError, match="No space"):
         children.run(["sh", "-c", f"echo x; exec sleep {nap}"], stdout=Full())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import resource
@@ -18,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from baqup_agent.errors import BaqupError, DataError, IOFailure, LimitExceeded, PathEscape
-from baqup_agent.security.extraction import Limits, extract
+from baqup_agent.security.extraction import Limits, Selection, extract
 from baqup_agent.security.member import Kind, Member
 from baqup_agent.staging.archive_header import BLOCK, header, padding
 from tests.trees import picture
@@ -285,6 +286,30 @@ def test_a_hard_link_to_a_link_is_refused(target: Path) -> None:
     refused(PathEscape, "no file", target, a_hardlink(b"h", b"there"))
     refused(PathEscape, "no file", target, a_directory(b"d"), a_hardlink(b"h2", b"d"))
     refused(DataError, "stands for the root", target, linked(b"./", a_block(b"h3", b"1")))
+
+
+@pytest.mark.parametrize("chosen", [False, True], ids=["everything", "a selection"])
+def test_a_hard_link_to_what_the_restore_put_there_is_refused(target: Path, chosen: bool) -> None:
+    """The file of that name is the restore's own mark, not what the archive means."""
+    (target / "mark").write_bytes(b"the restore's own")
+    raw = a_file(b"mark", b"archived") + a_hardlink(b"h", b"mark") + END
+    selection = Selection(lambda *_: True, lambda: contextlib.nullcontext(io.BytesIO(raw)))
+    root = os.open(target, os.O_RDONLY)
+    try:
+        with nothing_outside_changed(target), pytest.raises(DataError, match="itself uses"):
+            extract(
+                io.BytesIO(raw),
+                root,
+                Watcher(),
+                owners=False,
+                selection=selection if chosen else None,
+                reserved=b"mark",
+            )
+    finally:
+        os.close(root)
+
+    assert not (target / "h").exists()
+    assert (target / "mark").stat().st_nlink == 1
 
 
 def test_a_hard_link_to_a_later_file_is_refused(target: Path) -> None:

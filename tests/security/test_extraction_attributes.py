@@ -108,6 +108,49 @@ def test_access_lists_are_kept(target: Path) -> None:
     assert stat.S_IMODE((target / "f").stat().st_mode) == 0o640
 
 
+@pytest.mark.parametrize("mode", [0o444, 0o644, 0o600, 0o000])
+def test_attributes_of_what_is_read_only_are_kept_without_root(target: Path, mode: int) -> None:
+    """The system asks the mode whether an attribute may be set, not how the file was opened."""
+    one = pax((XATTR + b"user.one", b"1"))
+    if AS_ROOT:
+        os.chown(target, 12345, 12345)
+
+    notes = unpack(
+        target,
+        *(one, folder(b"d", 0o555), one, file(b"f", b"x", mode=mode)),
+        user=12345 if AS_ROOT else None,
+    )
+    kept = {name: (target / name).stat() for name in ("d", "f")}
+    if not AS_ROOT:
+        (target / "f").chmod(0o600)
+
+    assert notes == []
+    for name in ("d", "f"):
+        assert os.getxattr(target / name, "user.one") == b"1"
+    assert stat.S_IMODE(kept["d"].st_mode) == 0o555
+    assert stat.S_IMODE(kept["f"].st_mode) == mode
+
+
+def test_an_access_list_is_given_after_the_mode(target: Path) -> None:
+    """Some archivers record the group's own rights as the mode's, which would change the mask."""
+    parts = [pax((XATTR + b"user.one", b"1"), (XATTR + b"system.posix_acl_access", ACL))]
+    if AS_ROOT:
+        os.chown(target, 12345, 12345)
+
+    notes = unpack(
+        target,
+        *(*parts, folder(b"d", 0o500), *parts, file(b"f", b"x", mode=0o400)),
+        user=12345 if AS_ROOT else None,
+    )
+
+    if notes:
+        pytest.skip("the place of temporary files keeps no access lists")
+    for name in ("d", "f"):
+        assert os.getxattr(target / name, "system.posix_acl_access") == ACL
+        assert os.getxattr(target / name, "user.one") == b"1"
+        assert stat.S_IMODE((target / name).stat().st_mode) == 0o640
+
+
 def test_a_default_access_list_is_given_at_the_end(target: Path) -> None:
     """What a directory hands down does not change the files that are restored into it."""
     acl = pax((XATTR + b"system.posix_acl_default", ACL))

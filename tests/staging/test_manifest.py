@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from baqup_agent.contract import Role
-from baqup_agent.errors import InternalError, IOFailure, VerificationFailed
+from baqup_agent.errors import InternalError, IOFailure, LimitExceeded, VerificationFailed
 from baqup_agent.staging import manifest as module
 from baqup_agent.staging.artifact import Artifact, Part, part_name
 from baqup_agent.staging.manifest import Manifest
@@ -123,6 +123,19 @@ def test_a_manifest_that_readers_would_refuse_is_never_written(changes):
         made(**changes).to_bytes()
 
 
+def test_a_manifest_that_is_too_long_to_be_read_is_never_written(monkeypatch):
+    """What one more byte would make unreadable is refused before anything is published."""
+    manifest = made(source_metadata={"text": "x" * 1000})
+    content = manifest.to_bytes()
+    monkeypatch.setattr(module, "MAX_BYTES", len(content))
+    assert manifest.to_bytes() == content
+
+    monkeypatch.setattr(module, "MAX_BYTES", len(content) - 1)
+    with pytest.raises(LimitExceeded, match="fewer artifacts") as caught:
+        manifest.to_bytes()
+    assert "\n" not in caught.value.message
+
+
 BAD_DOCUMENTS = {
     "not utf-8": b'{"version": "\xff"}',
     "empty": b"",
@@ -143,6 +156,35 @@ def test_a_document_that_is_no_json_is_refused(content, tmp_path):
 
     with pytest.raises(VerificationFailed, match="not valid JSON"):
         Manifest.read(file)
+
+
+@pytest.mark.parametrize("size", [2**63, 10**400], ids=["just too large", "no float"])
+def test_a_size_that_no_file_has_is_refused(size, tmp_path):
+    """It is in JSON, and in no contract's words wrong; a share of it would be an OverflowError."""
+    file = tmp_path / "manifest.json"
+    most = ARTIFACT.to_wire() | {"size_bytes": 2**63 - 1}
+    file.write_text(json.dumps(WIRE | {"artifacts": [most]}), encoding="utf-8")
+    assert Manifest.read(file).artifacts[0].size_bytes == 2**63 - 1
+
+    more = most | {"size_bytes": size}
+    file.write_text(json.dumps(WIRE | {"artifacts": [more]}), encoding="utf-8")
+    with pytest.raises(VerificationFailed, match=r"artifacts\[0\]\.size_bytes is \d+.*so large"):
+        Manifest.read(file)
+
+
+def test_a_manifest_in_a_closed_directory_cannot_be_read(tmp_path):
+    """It is no bare error of the system, and no verdict on the backup."""
+    closed = tmp_path / "closed"
+    (closed / "job").mkdir(parents=True)
+    closed.chmod(0)
+    user = os.geteuid()
+    os.seteuid(user or 12345)  # root enters everywhere
+    try:
+        with pytest.raises(IOFailure, match="Permission denied"):
+            Manifest.read(closed / "job")
+    finally:
+        os.seteuid(user)
+        closed.chmod(0o700)
 
 
 def test_an_absent_manifest_means_an_incomplete_backup(tmp_path):

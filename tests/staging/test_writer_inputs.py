@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from baqup_agent.errors import Aborted, CommandFailed, InternalError, IOFailure, JobCancelled
+from baqup_agent.errors import (
+    Aborted,
+    CommandFailed,
+    DataError,
+    InternalError,
+    IOFailure,
+    JobCancelled,
+)
 from baqup_agent.job.cancellation import CancellationToken
 from baqup_agent.job.process import ChildProcesses
 from baqup_agent.security.secret import Secret
@@ -296,6 +305,72 @@ def test_the_artifact_of_a_child_that_fails_is_given_up(argv, told, staging):
     assert "why" in caught.value.message
     assert in_staging(staging) == []
     put(staging, "data", b"the name is free again")
+
+
+def test_a_child_that_is_tried_again_does_not_follow_its_own_half_dump(staging, token, tmp_path):
+    """Also where the artifact is but the stdout that `Job.run` is given."""
+    children = ChildProcesses(token, lambda: dict(os.environ))
+    second = f"[ -e {tmp_path}/second ]"
+    script = f"echo half; {second} || {{ touch {tmp_path}/second; exit 3; }}; echo whole"
+
+    with (  # noqa: PT012
+        pytest.raises(CommandFailed, match="exited with 3"),
+        staging.artifact("data") as out,
+    ):
+        with pytest.raises(CommandFailed):
+            children.run(["sh", "-c", script], stdout=out)
+        children.run(["sh", "-c", script], stdout=out)
+
+    assert in_staging(staging) == []
+
+
+def test_a_child_that_may_fail_leaves_the_artifact_to_its_caller(staging, token):
+    """Who does not check the exit code judges by other means."""
+    children = ChildProcesses(token, lambda: dict(os.environ))
+    with staging.artifact("data", compress=False) as out:
+        children.run(["sh", "-c", "echo found; exit 1"], stdout=out, check=False)
+
+    assert stored(staging) == b"found\n"
+
+
+def test_a_grandchild_that_holds_the_output_outlives_no_time_limit(staging, tmp_path):
+    """It left the group that is killed; the error is that of the child, with its last words."""
+    note = tmp_path / "pid"
+    nap = f"echo why >&2; setsid sh -c 'echo $$ >{note}; exec sleep 30'"
+    begin = time.monotonic()
+    try:
+        with (
+            pytest.raises(CommandFailed, match="was ended after its 1 s: why"),
+            staging.artifact("data") as out,
+        ):
+            out.run(["sh", "-c", nap], timeout_s=1)
+        assert time.monotonic() - begin < 15
+    finally:
+        os.kill(int(note.read_text()), signal.SIGKILL)
+
+    assert in_staging(staging) == []
+
+
+def test_a_check_ends_what_a_silent_pipe_or_an_endless_one_gives(staging, pipe):
+    """And with it the artifact, even if the block goes on."""
+    zero = os.open("/dev/zero", os.O_RDONLY)
+    for fd in (pipe[0], zero):
+        looks = iter([None, None])
+
+        def check(looks=looks) -> None:
+            if next(looks, "enough"):
+                raise DataError("enough")
+
+        with (  # noqa: PT012
+            pytest.raises(DataError, match="enough"),
+            staging.artifact("data") as out,
+        ):
+            with pytest.raises(DataError):
+                out.copy_from_fd(fd, check=check)
+            out.write(b"never mind")
+    os.close(zero)
+
+    assert in_staging(staging) == []
 
 
 def test_a_child_that_cannot_start_gives_the_artifact_up(staging):

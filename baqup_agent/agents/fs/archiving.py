@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import os
 import stat
+import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from baqup_agent.agents.fs.anomalies import EVERY, Anomalies
@@ -35,11 +37,18 @@ _LOOK_EVERY = 16
 # Not to wait for the writer of a fifo that has taken a file's place meanwhile.
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
+#: Where the kernel says how long the holder of a lease may take to give it back, seconds; what it
+#: says unless somebody set it; and what is waited beyond that, and between two tries.
+_LEASE_BREAK, _LEASE_BREAK_S = Path("/proc/sys/fs/lease-break-time"), 45
+_GRACE_S, _TRY_AGAIN_S = 5, 0.1
+
 # Looking members of an enum up takes its time.
 _FILE, _LINK = What.FILE, What.LINK
 _PLAIN, _SYMLINK, _DIRECTORY, _HARDLINK = Kind.FILE, Kind.SYMLINK, Kind.DIRECTORY, Kind.HARDLINK
 
 _NO_XATTRS: Mapping[bytes, bytes] = {}
+
+_HELD = "left out: another program holds it by a lease and does not give it back"
 
 _INCONSISTENT = "changed while it was read; its content may be of two moments"
 
@@ -77,7 +86,7 @@ class Archiving:
         self._note = note
         self._meter = meter
         self._anomalies = anomalies
-        self._hardlinks = HardLinks()
+        self._hardlinks = HardLinks(note)
         self._xattrs = Xattrs(note).of if job.config["BAQUP_SOURCE_XATTRS"] else _no_xattrs
         self._one_file_system = bool(job.config["BAQUP_SOURCE_ONE_FILE_SYSTEM"])
 
@@ -109,15 +118,43 @@ class Archiving:
 
     def _open(self, found: Found) -> None:
         try:
-            fd = os.open(found.leaf, _READ, dir_fd=found.directory)
+            try:
+                fd = os.open(found.leaf, _READ, dir_fd=found.directory)
+            except BlockingIOError:
+                fd = self._open_leased(found)
         except OSError as error:
-            if note_missed(self._note, found.name, error):
-                return
-            raise _unreadable(found.name, error) from error
+            self._miss(found.name, error)
+            return
         try:
             self._add(found, fd)
         finally:
             os.close(fd)
+
+    def _open_leased(self, found: Found) -> int:
+        """Open a file on which another program, Samba for one, holds a lease.
+
+        The first try has asked for it already, and a blocking one would not hear of cancellation.
+
+        Raises:
+            BlockingIOError: even the kernel, which breaks the lease in the end, did not help.
+            OSError: the file cannot be opened for another reason.
+            JobCancelled: the job must stop.
+        """
+        end_s = time.monotonic() + _patience_s()
+        while True:
+            self._meter.at(found.name)
+            self._job.cancellation.sleep(_TRY_AGAIN_S)
+            try:
+                return os.open(found.leaf, _READ, dir_fd=found.directory)
+            except BlockingIOError:
+                if time.monotonic() >= end_s:
+                    raise
+
+    def _miss(self, name: bytes, error: OSError) -> None:
+        if isinstance(error, BlockingIOError):
+            self._note("PERMISSION_DENIED", name, _HELD)  # a refusal like any other to the policy
+        elif not note_missed(self._note, name, error):
+            raise _unreadable(name, error) from error
 
     def _add(self, found: Found, fd: int) -> None:
         before = os.fstat(fd)
@@ -130,7 +167,7 @@ class Archiving:
         self._meter.files += 1
         # What stands in a link's place is a copy: its other names are not the file's own.
         several = before.st_nlink > 1 and not found.followed
-        earlier = self._hardlinks.earlier(before) if several else None
+        earlier = self._hardlinks.earlier(before, found.name) if several else None
         if earlier is not None:
             self._archive.add(_member(_HARDLINK, found.name, before, earlier))
             return
@@ -176,6 +213,15 @@ class Archiving:
             expected_duration_s=10 + size / _SLOW_BYTES_PER_S,
             detail=printable(name),
         )
+
+
+def _patience_s() -> float:
+    """Seconds after which a lease is no longer waited for."""
+    try:
+        break_s = int(_LEASE_BREAK.read_text())
+    except (OSError, ValueError):
+        break_s = _LEASE_BREAK_S
+    return break_s + _GRACE_S
 
 
 def _no_xattrs(_fd: int, _found: os.stat_result, _name: bytes) -> Mapping[bytes, bytes]:

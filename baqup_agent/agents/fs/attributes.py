@@ -92,15 +92,23 @@ def _extents(fd: int, size: int) -> Extents:
     found: list[tuple[int, int]] = []
     at = 0
     while at < size:
-        try:
-            start = os.lseek(fd, at, os.SEEK_DATA)
-        except OSError as error:
-            if error.errno != errno.ENXIO:  # ENXIO: nothing but a hole is left
-                raise
-            break
-        if start >= size:
+        start = _seek(fd, at, os.SEEK_DATA)
+        if start is None or start >= size:
             break
         full = len(found) + 1 == MOST_EXTENTS
-        at = size if full else min(os.lseek(fd, start, os.SEEK_HOLE), size)
+        end = size if full else _seek(fd, start, os.SEEK_HOLE)
+        if end is None:  # cut short meanwhile; whoever compares its times tells of it
+            break
+        at = min(end, size)
         found.append((start, at - start))
     return tuple(found)
+
+
+def _seek(fd: int, at: int, whence: int) -> int | None:
+    """Return where the next data, or the next hole, begins; None if the file ends before."""
+    try:
+        return os.lseek(fd, at, whence)
+    except OSError as error:
+        if error.errno != errno.ENXIO:
+            raise
+        return None

@@ -49,7 +49,7 @@ def snapshot(job: Job[Leaves]) -> None:
         root = open_source(source)
     incidents = Incidents(job, job.config["BAQUP_SOURCE_UNREADABLE"])
     try:
-        with _part(job, ARTIFACT), Tree(root) as link_tree:
+        with _part(job, ARTIFACT, vital=True), Tree(root) as link_tree:
             rules = _rules(job, source, link_tree)
             with (
                 Tree(root) as tree,
@@ -130,13 +130,26 @@ def _describe(
 
 
 @contextmanager
-def _part(job: Job[Leaves], name: str) -> Iterator[None]:
-    """A component of the job where a refused file makes it fail in part, else nothing."""
+def _part(job: Job[Leaves], name: str, *, vital: bool = False) -> Iterator[None]:
+    """A component of the job where a refused file makes it fail in part, else nothing.
+
+    Args:
+        job: the job.
+        name: the component's name.
+        vital: whether nothing is left without it: its failure is then the job's own.
+    """
     if not _is_partial(job):
         yield
         return
+    failure: Exception | None = None
     with job.component(name):
-        yield
+        try:
+            yield
+        except Exception as error:
+            failure = error
+            raise
+    if vital and failure is not None:  # the component has noted it, and kept it to itself
+        raise failure
 
 
 def _is_partial(job: Job[Leaves]) -> bool:

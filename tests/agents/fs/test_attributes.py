@@ -203,6 +203,26 @@ def test_a_sparse_file_that_shrinks_is_told(jobs: Jobs, source: Path) -> None:
     assert back[:MIB] == b"a" * MIB
 
 
+def test_a_sparse_file_cut_while_its_holes_are_looked_for_is_told(
+    jobs: Jobs, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where data began there may be no file any more when its end is asked for: no sick disk."""
+    file = sparse(source / "sparse", (0, b"a" * MIB), (8 * MIB, b"b"), size=9 * MIB)
+    seek = os.lseek
+
+    def cutting(fd: int, at: int, whence: int) -> int:
+        if whence == os.SEEK_HOLE and at > MIB:
+            os.truncate(file, MIB)
+        return seek(fd, at, whence)
+
+    monkeypatch.setattr(os, "lseek", cutting)
+
+    published = jobs.snapshot(source)
+
+    assert jobs.last.codes() == {"FILE_CHANGED": 1}
+    assert (by_tar(published) / "sparse").read_bytes() == b"a" * MIB + bytes(8 * MIB)
+
+
 @pytest.mark.skipif(shutil.which("bsdtar") is None and not os.environ.get("CI"),
                     reason="a second oracle, bsdtar, is not installed")  # fmt: skip
 def test_bsdtar_extracts_the_same(jobs: Jobs, source: Path, tmp_path: Path) -> None:

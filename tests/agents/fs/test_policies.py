@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import json
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from baqup_agent.agents.fs import archiving
 from baqup_agent.agents.fs.incidents import SAMPLE_PATHS
-from baqup_agent.errors import IOFailure
+from baqup_agent.errors import Aborted, DataError, IOFailure, JobCancelled
 from baqup_agent.staging.manifest import Manifest
 from tests.agent_process import AgentProcess
 from tests.agents.fs.jobs import Jobs
@@ -97,6 +100,118 @@ def test_a_readable_source_is_no_partial_failure(jobs: Jobs, source: Path) -> No
     jobs.snapshot(source, unreadable="partial")
 
     assert jobs.last.job.components.summary() == {"total": 2, "succeeded": 2, "failed": 0}
+
+
+def test_without_an_archive_there_is_no_partial_failure(jobs: Jobs, source: Path) -> None:
+    """With the policy 'partial' a snapshot that fails does so by its own error."""
+    (source / "link").symlink_to("x")
+
+    with pytest.raises(DataError, match="symbolic link"):
+        jobs.snapshot(source, unreadable="partial", follow_symlinks="fail")
+
+    (failed,) = jobs.last.job.components.failed
+    assert (failed.name, jobs.last.job.components.all_failed) == ("data.tar", True)
+    assert not list(jobs.staging_dir.rglob("data.tar"))
+
+
+@pytest.mark.parametrize("mode", ["fail", "warn", "skip"])
+def test_a_snapshot_that_fails_has_its_own_exit_code(
+    tmp_path: Path, source: Path, mode: str
+) -> None:
+    """A limit that is exceeded ends the job with 65 under the policy 'partial', too."""
+    (source / "one").touch()
+    (source / "two").touch()
+    with contextlib.ExitStack() as stack:
+        agent = AgentProcess(
+            tmp_path,
+            "snapshot",
+            program=[sys.executable, "-m", "baqup_agent.agents.fs"],
+            environ={
+                "BAQUP_SOURCE_PATH": str(source),
+                "BAQUP_SOURCE_MAX_FILES": "1",
+                "BAQUP_SOURCE_UNREADABLE": "partial",
+                "BAQUP_AGENT_PARTIAL_FAILURE_MODE": mode,
+            },
+        )
+        stack.callback(agent.end)
+
+        assert agent.wait() == 65
+        assert agent.status["status"] == "failed"
+        assert "BAQUP_SOURCE_MAX_FILES=1" in agent.status["error"]["message"]
+        assert agent.manifest is None
+
+
+@contextlib.contextmanager
+def leased(path: Path, asked: Callable[[int], object]) -> Iterator[None]:
+    """Hold a lease on a file for writing, as Samba does for its clients.
+
+    Args:
+        path: the file.
+        asked: called with the lease's descriptor each time the kernel wants it back.
+    """
+    with path.open("rb+") as file:
+        before = signal.signal(signal.SIGIO, lambda *_: asked(file.fileno()))
+        try:
+            try:
+                fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+            except OSError as error:
+                pytest.skip(f"the filesystem of temporary files has no leases: {error.strerror}")
+            yield
+        finally:
+            signal.signal(signal.SIGIO, before)
+
+
+def test_a_lease_on_a_file_is_waited_for(jobs: Jobs, source: Path) -> None:
+    """Who opens a file that another program holds by a lease gets it when that gives it back."""
+    (source / "shared").write_bytes(b"x")
+
+    with leased(source / "shared", lambda fd: fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_UNLCK)):
+        published = jobs.snapshot(source)
+
+    assert names(published) == ["./", "./shared"]
+    assert jobs.last.codes() == {}
+
+
+def test_a_file_whose_lease_is_kept_is_left_out(
+    jobs: Jobs, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A lease that even the kernel does not break in its time makes the file a refused one."""
+    (source / "shared").write_bytes(b"x")
+    (source / "open").touch()
+    monkeypatch.setattr(archiving, "_patience_s", lambda: 0.2)
+
+    with leased(source / "shared", lambda _fd: None):
+        published = jobs.snapshot(source, unreadable="partial")
+
+    assert names(published) == ["./", "./open"]
+    assert jobs.last.paths("PERMISSION_DENIED") == ["shared"]
+    assert jobs.last.codes() == {"PERMISSION_DENIED": 1}
+    (failed,) = jobs.last.job.components.failed
+    assert failed.name == "access to everything"
+
+
+def test_waiting_for_a_lease_ends_with_the_job(jobs: Jobs, source: Path) -> None:
+    """A job that is cancelled does not wait for a lease."""
+    (source / "shared").write_bytes(b"x")
+
+    with (
+        leased(source / "shared", lambda _fd: jobs.last.token.cancel(Aborted("enough"))),
+        pytest.raises(JobCancelled),
+    ):
+        jobs.snapshot(source)
+
+
+@pytest.mark.parametrize(("text", "patience_s"), [("7\n", 12), ("", 50), (None, 50)])
+def test_leases_are_waited_for_as_long_as_the_kernel_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str | None, patience_s: float
+) -> None:
+    """A little longer than the kernel's own time, or than its default where it does not say."""
+    setting = tmp_path / "lease-break-time"
+    if text is not None:
+        setting.write_text(text)
+    monkeypatch.setattr(archiving, "_LEASE_BREAK", setting)
+
+    assert archiving._patience_s() == patience_s
 
 
 def test_a_refused_file_can_end_the_job(

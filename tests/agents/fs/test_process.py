@@ -173,7 +173,6 @@ def test_the_description_needs_nothing_slow() -> None:
     slow = {
         "attrs",
         "attr",
-        "pathspec",
         "tarfile",
         "backports.zstd",
         "redis",

@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from baqup_agent.agents.fs.hardlinks import HardLinks
 from baqup_agent.agents.fs.meter import Meter
 from baqup_agent.agents.fs.outlook import Outlook
 from baqup_agent.errors import (
@@ -566,23 +565,6 @@ def test_directories_with_alike_names_are_apart(jobs: Jobs, tmp_path: Path) -> N
     (tmp_path / "staging-source").mkdir()
 
     assert names(jobs.snapshot(tmp_path / "staging-source")) == ["./"]
-
-
-def test_hard_links_are_forgotten_when_all_names_were_met(tmp_path: Path) -> None:
-    """The table of multiply named files holds only those of which names are missing."""
-    (tmp_path / "one").touch()
-    (tmp_path / "two").hardlink_to(tmp_path / "one")
-    (tmp_path / "three").hardlink_to(tmp_path / "one")
-    found = (tmp_path / "one").stat()
-    table = HardLinks()
-
-    assert table.earlier(found) is None
-    table.archived(found, b"one")
-    assert table.earlier(found) == b"one"
-    assert len(table) == 1
-    assert table.earlier(found) == b"one"
-    assert len(table) == 0
-    assert table.earlier(found) is None
 
 
 def test_the_walk_needs_few_descriptors(jobs: Jobs, source: Path) -> None:

@@ -191,13 +191,13 @@ SIGNALS = (
     ),
     Mutant(
         "probe-stops-the-work",
-        ("signals/22/as-any-process",),
+        ("signals/21/in-running",),
         _PROBE,
         "    signal.signal(signal.SIGUSR1, lambda *_: job.stopped.set())",
-        beside=(
-            "signals/21/in-running",
+        beside=(  # where the short job is over before the probe comes, they see nothing
             "signals/21/in-initializing",
             "signals/21/in-completing",
+            "signals/22/as-any-process",
             "signals/22/as-process-one",
             "signals/23/burst",
         ),

@@ -61,7 +61,11 @@ def test_a_real_trace_tells_a_move_and_its_sync(tmp_path):
 
     subprocess.run([*words, sys.executable, "-I", "-c", script], check=True, timeout=60)
 
-    found = [(one.name, one.paths) for one in calls_in(tmp_path / "trace")]
+    found = [
+        (one.name, one.paths)
+        for one in calls_in(tmp_path / "trace")
+        if one.paths[0].startswith(str(tmp_path))  # the interpreter may write for itself
+    ]
     assert found == [
         ("fsync", (str(tmp_path / "a"),)),
         ("rename", (str(tmp_path / "a"), str(tmp_path / "b"))),

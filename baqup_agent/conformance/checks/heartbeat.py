@@ -348,9 +348,15 @@ def _judge(moments: Sequence[float], interval_s: float, late_s: float) -> list[s
 
 def _left_at(run: Run, state: str) -> float | None:
     """Return when a state was left for another, or the agent ended; None if neither."""
-    after = [one.at_s for one in run.timeline.entries("state", "exit") if one.text != state]
-    entered = next(one.at_s for one in run.timeline.entries("state") if one.text == state)
-    return min((at_s for at_s in after if at_s > entered), default=None)
+    beats = [one for one in run.timeline.entries("message") if one.data.type == "heartbeat"]
+    told = [(one.at_s, one.data.seq, one.data.body.get("state")) for one in beats]
+    entered = min(((seq, at_s) for at_s, seq, phase in told if phase == state), default=None)
+    if entered is None:
+        return None
+    # The last beat of the state before may be read once more from where the bus keeps it.
+    left = [at_s for at_s, seq, phase in told if phase != state and seq > entered[0]]
+    left += [one.at_s for one in run.timeline.entries("exit") if one.at_s > entered[1]]
+    return min(left, default=None)
 
 
 def _await_beats(

@@ -310,12 +310,13 @@ def test_globals_that_fail_are_a_failed_component(
 ) -> None:
     """A tablespace whose directory is gone is told as partial; the databases are restored."""
     place = Path(server.socket) / "space"
-    server.sql(f"copy (select 1) to program 'mkdir {place}';")
+    # As the server's user; the program reads its input, or a fast one breaks the server's pipe.
+    server.sql(f"copy (select 1) to program 'cat >&2; mkdir {place}';")
     server.sql(f"create tablespace space location '{place}';")
     agent = start("snapshot", server, source_databases=database)
     assert agent.wait() == 0, agent.stderr
     server.sql(f"drop tablespace space; drop database {database};")
-    server.sql(f"copy (select 1) to program 'rmdir {place}';")
+    server.sql(f"copy (select 1) to program 'cat >&2; rmdir {place}';")
 
     restore = start("restore", server, source_path=agent.directory)
 

@@ -9,20 +9,23 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
+from attrs import frozen
 
 from baqup_agent.config.load import environment
 from baqup_agent.errors import BaqupError, IOFailure
 
 if TYPE_CHECKING:
+    from baqup_agent.conformance.check import Check
     from baqup_agent.conformance.report import Report
+    from baqup_agent.conformance.session import Settings
 
 _PATH = click.Path(path_type=Path)
 
 #: The file that is read if it is there and --config names no other.
-_DEFAULT_FILE = "conform.toml"
+_DEFAULT_FILE = Path("conform.toml")
 
 _EPILOG = """
 \b
@@ -41,6 +44,31 @@ Exit code: 0 the agent conforms, 1 it does not, 2 that could not be told.
 """
 
 
+@frozen
+class _Asked:
+    """What the command line asks for; each attribute is the option of that name."""
+
+    command: tuple[str, ...]
+    config: Path | None
+    only: tuple[str, ...]
+    tier: str | None
+    strict: bool
+    complete: bool
+    seed: int | None
+    repeat: int
+    jobs: int | None
+    full: bool
+    time_scale: float | None
+    limit: float
+    bus_url: str | None
+    json_file: Path | None
+    junit_file: Path | None
+    html_file: Path | None
+    no_color: bool
+    as_list: bool
+    explain: str | None
+
+
 @click.command("conform", epilog=_EPILOG)
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
 @click.option("--config", "config", type=_PATH, metavar="FILE", help="Default: conform.toml.")
@@ -49,6 +77,9 @@ Exit code: 0 the agent conforms, 1 it does not, 2 that could not be told.
 )
 @click.option("--tier", type=click.Choice(["A", "B"]), help="A: any agent; B: one with fixtures.")
 @click.option("--strict", is_flag=True, help="A broken SHOULD counts.")
+@click.option(
+    "--complete", is_flag=True, help="Every check has to apply, unless FILE says why it does not."
+)
 @click.option("--seed", type=int, metavar="N", help="Repeats what was drawn at random.")
 @click.option("--repeat", type=click.IntRange(min=1), default=1, metavar="N", help="Times each.")
 @click.option("--jobs", type=click.IntRange(1, 64), metavar="N", help="Checks at once.")
@@ -67,64 +98,35 @@ Exit code: 0 the agent conforms, 1 it does not, 2 that could not be told.
 @click.option("--no-color", is_flag=True, help="No colours on a terminal.")
 @click.option("--list", "as_list", is_flag=True, help="List the checks and exit.")
 @click.option("--explain", metavar="PATTERN", help="Tell all about checks and exit.")
-def conform_command(  # noqa: PLR0913  one argument for each option
-    *,
-    command: tuple[str, ...],
-    config: Path | None,
-    only: tuple[str, ...],
-    tier: str | None,
-    strict: bool,
-    seed: int | None,
-    repeat: int,
-    jobs: int | None,
-    full: bool,
-    time_scale: float | None,
-    limit: float,
-    bus_url: str | None,
-    json_file: Path | None,
-    junit_file: Path | None,
-    html_file: Path | None,
-    no_color: bool,
-    as_list: bool,
-    explain: str | None,
-) -> int:
+def conform_command(**options: Any) -> int:
     """Judge COMMAND, an agent in any language, as a controller would meet it."""
-    from rich.console import Console
+    asked = _Asked(**options)
+    with _cannot_judge():
+        if asked.as_list:
+            return _print(_listed(asked))
+        if asked.explain is not None:
+            return _print(_explained(asked.explain))
+        return _judge(asked)
 
+
+def _checks(asked: _Asked) -> list[Check]:
     from baqup_agent.conformance.check import Tier, all_checks, select
-    from baqup_agent.conformance.conform_file import ConformFile, read_conform_file
-    from baqup_agent.conformance.session import Settings
-    from baqup_agent.conformance.suite import run_suite
-    from baqup_agent.conformance.terminal import Terminal, explain_lines, list_lines
-    from baqup_agent.conformance.verdicts import CannotJudge
 
-    console = Console(no_color=no_color or "NO_COLOR" in environment())
-    with _cannot_judge(BaqupError, CannotJudge):
-        checks = select(all_checks(), only, Tier(tier) if tier else None)
-        if as_list:
-            return _print(list_lines(checks))
-        if explain is not None:
-            found = select(all_checks(), [explain])
-            return _print("\n\n".join("\n".join(explain_lines(one)) for one in found).split("\n"))
-        path = config or (Path(_DEFAULT_FILE) if Path(_DEFAULT_FILE).is_file() else None)
-        settings = Settings(
-            command=command,
-            file=read_conform_file(path) if path else ConformFile(),
-            host=environment(),
-            seed=int.from_bytes(os.urandom(4)) if seed is None else seed,
-            time_scale=time_scale or (1.0 if full else 0.1),
-            full=full,
-            bus_url=bus_url,
-            jobs=jobs or max(2, len(os.sched_getaffinity(0))),
-            repeat=repeat,
-            limit_s=limit,
-        )
-        view = Terminal(console, strict=strict)
-        with _stop_by_signal():
-            report = run_suite(settings, checks, strict=strict, told=view.told)
-        view.report(report)
-        _write(report, json_file, junit_file, html_file)
-        return report.exit_code
+    return select(all_checks(), asked.only, Tier(asked.tier) if asked.tier else None)
+
+
+def _listed(asked: _Asked) -> list[str]:
+    from baqup_agent.conformance.terminal import list_lines
+
+    return list_lines(_checks(asked))
+
+
+def _explained(pattern: str) -> list[str]:
+    from baqup_agent.conformance.check import all_checks, select
+    from baqup_agent.conformance.terminal import explain_lines
+
+    found = select(all_checks(), [pattern])
+    return "\n\n".join("\n".join(explain_lines(one)) for one in found).split("\n")
 
 
 def _print(lines: list[str]) -> int:
@@ -133,18 +135,52 @@ def _print(lines: list[str]) -> int:
     return 0
 
 
-def _write(
-    report: Report, json_file: Path | None, junit_file: Path | None, html_file: Path | None
-) -> None:
+def _judge(asked: _Asked) -> int:
+    from rich.console import Console
+
+    from baqup_agent.conformance.suite import run_suite
+    from baqup_agent.conformance.terminal import Terminal
+
+    checks, settings = _checks(asked), _settings(asked)
+    console = Console(no_color=asked.no_color or "NO_COLOR" in environment())
+    view = Terminal(console, strict=asked.strict)
+    with _stop_by_signal():
+        report = run_suite(settings, checks, strict=asked.strict, told=view.told)
+    view.report(report)
+    _write(report, asked)
+    return report.exit_code
+
+
+def _settings(asked: _Asked) -> Settings:
+    from baqup_agent.conformance.conform_file import ConformFile, read_conform_file
+    from baqup_agent.conformance.session import Settings
+
+    path = asked.config or (_DEFAULT_FILE if _DEFAULT_FILE.is_file() else None)
+    return Settings(
+        command=asked.command,
+        file=read_conform_file(path) if path else ConformFile(),
+        host=environment(),
+        seed=int.from_bytes(os.urandom(4)) if asked.seed is None else asked.seed,
+        time_scale=asked.time_scale or (1.0 if asked.full else 0.1),
+        full=asked.full,
+        complete=asked.complete,
+        bus_url=asked.bus_url,
+        jobs=asked.jobs or max(2, len(os.sched_getaffinity(0))),
+        repeat=asked.repeat,
+        limit_s=asked.limit,
+    )
+
+
+def _write(report: Report, asked: _Asked) -> None:
     from baqup_agent.conformance.junit import to_junit
     from baqup_agent.conformance.report_html import to_html
 
-    if json_file is not None:
-        _save(json_file, json.dumps(report.to_json(), indent=1) + "\n")
-    if junit_file is not None:
-        _save(junit_file, to_junit(report))
-    if html_file is not None:
-        _save(html_file, to_html(report))
+    if asked.json_file is not None:
+        _save(asked.json_file, json.dumps(report.to_json(), indent=1) + "\n")
+    if asked.junit_file is not None:
+        _save(asked.junit_file, to_junit(report))
+    if asked.html_file is not None:
+        _save(asked.html_file, to_html(report))
 
 
 def _save(path: Path, text: str) -> None:
@@ -155,11 +191,13 @@ def _save(path: Path, text: str) -> None:
 
 
 @contextmanager
-def _cannot_judge(*kinds: type[Exception]) -> Iterator[None]:
+def _cannot_judge() -> Iterator[None]:
     """End with 2, which says that nothing is known of the agent, on an error of our own."""
+    from baqup_agent.conformance.verdicts import CannotJudge
+
     try:
         yield
-    except kinds as error:
+    except (BaqupError, CannotJudge) as error:
         text = " ".join(str(error).split())
         print(f"baqup-agent conform: error: {text}", file=sys.stderr)  # noqa: T201
         raise SystemExit(2) from error

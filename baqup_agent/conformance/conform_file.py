@@ -57,6 +57,10 @@ _TABLES = {
 }
 
 
+#: What an agent may lack without breaking a rule; of all else a [bypass] gives the reason.
+_CAPABILITIES = ("labels",)
+
+
 @frozen
 class RoleNeeds:
     """A valid environment of one role, and the role that has to run before it."""
@@ -177,7 +181,10 @@ def _problems(document: dict[str, Any]) -> list[str]:
 
 def _text_problems(name: str, table: dict[str, Any]) -> list[str]:
     why = "a reason" if name in ("lacks", "bypass") else "a text"
+    unknown = sorted(table.keys() - _CAPABILITIES) if name == "lacks" else []
     return [
+        f"[lacks] {key}: is unknown; there are {', '.join(_CAPABILITIES)}" for key in unknown
+    ] + [
         f"[{name}] {key}: needs {why} in quotes"
         for key, value in table.items()
         if not isinstance(value, str) or (name != "env" and not value.strip())

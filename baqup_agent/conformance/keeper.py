@@ -112,19 +112,8 @@ def _become(request: dict[str, Any], failed: int) -> NoReturn:
         if request["pid1"]:
             _mount_proc()
         os.chdir(request["cwd"])
-        for number, source in enumerate(
-            (os.open(os.devnull, os.O_RDONLY), request["stdout"], request["stderr"])
-        ):
-            os.dup2(source, number)
-        for other in (request["stdout"], request["stderr"]):
-            os.set_inheritable(other, False)  # noqa: FBT003  its one argument
-        signal.set_wakeup_fd(-1)
-        for number in range(1, signal.NSIG):
-            if signal.getsignal(number) not in (signal.SIG_DFL, None) or number in (
-                signal.SIGPIPE,
-                signal.SIGXFSZ,
-            ):
-                signal.signal(number, signal.SIG_DFL)
+        _connect(request["stdout"], request["stderr"])
+        _restore_signals()
         os.execvpe(request["argv"][0], request["argv"], request["env"])  # noqa: S606
     except _Refused as error:
         os.write(failed, f"refused:{error}".encode())
@@ -132,6 +121,22 @@ def _become(request: dict[str, Any], failed: int) -> NoReturn:
         os.write(failed, f"{error.errno}:".encode())
     finally:
         os._exit(127)
+
+
+def _connect(stdout: int, stderr: int) -> None:
+    """Make two pipes the streams of this process; there is nothing to read."""
+    for number, source in enumerate((os.open(os.devnull, os.O_RDONLY), stdout, stderr)):
+        os.dup2(source, number)
+    for other in (stdout, stderr):
+        os.set_inheritable(other, False)  # noqa: FBT003  its one argument
+
+
+def _restore_signals() -> None:
+    """Give every signal its default behaviour, those too that Python ignores from its start."""
+    signal.set_wakeup_fd(-1)
+    for number in range(1, signal.NSIG):
+        if signal.getsignal(number) not in (signal.SIG_DFL, None):
+            signal.signal(number, signal.SIG_DFL)
 
 
 def _unshare(flags: int) -> None:
@@ -193,10 +198,10 @@ def _reap(child: int) -> None:
 def _kill_all() -> None:
     deadline_s = time.monotonic() + _KILL_S
     while time.monotonic() < deadline_s:
-        below = _below(os.getpid())
-        if not below:
+        left = below(os.getpid())
+        if not left:
             return
-        for pid in below:
+        for pid in left:
             try:
                 os.kill(pid, signal.SIGKILL)
             except (ProcessLookupError, PermissionError):
@@ -222,7 +227,8 @@ def _children(pid: int) -> list[int]:
     return [child for child, parent in _parents().items() if parent == pid]
 
 
-def _below(pid: int) -> list[int]:
+def below(pid: int) -> list[int]:
+    """Return the processes that descend from one, itself aside."""
     parents = _parents()
     found, level = [], [pid]
     while level:

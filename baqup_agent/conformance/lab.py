@@ -12,20 +12,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
-from baqup_agent.conformance.bus_watch import BusWatch
 from baqup_agent.conformance.conform_file import Fixture, RoleNeeds
-from baqup_agent.conformance.process import Launch, Process
-from baqup_agent.conformance.proxy import Proxy
-from baqup_agent.conformance.run import Place, Run
-from baqup_agent.conformance.session import (
-    Session,
-    Times,
-    address,
-    parse_text,
-    remove_tree,
-    through,
-)
-from baqup_agent.conformance.timeline import Timeline
+from baqup_agent.conformance.run import Run
+from baqup_agent.conformance.seen import Place
+from baqup_agent.conformance.session import Session, Times, remove_tree
+from baqup_agent.conformance.start import Start, begin
+from baqup_agent.conformance.subject import Subject
 from baqup_agent.conformance.verdicts import CannotJudge, NotApplicable, Violation
 from baqup_agent.controller.embedded import EmbeddedServer
 
@@ -35,13 +27,13 @@ ANSWER_S = 20.0
 #: The variables that the suite itself sets for a job (Contract §2).
 OWN_VARIABLES = ("BAQUP_JOB_ID", "BAQUP_STAGING_DIR", "BAQUP_BUS_URL")
 
-_MASK = "***"
-
 
 class Lab:
     """One check's own; used in a ``with`` block by the suite.
 
     Attributes:
+        agent: what is known of it before any job.
+        runs: all that it made so far.
         random: drawn from the seed, the check's id and the round.
         times: the intervals that runs are configured with.
         full: whether sweeps go to their full length.
@@ -54,6 +46,7 @@ class Lab:
         self.runs: list[Run] = []
         seed = f"{session.settings.seed}/{name}/{round_number}"
         self.random = random.Random(seed)  # noqa: S311  moments to strike at, not secrets
+        self.agent = Subject(session, self._ask)
         self.times: Times = session.times
         self.full = session.settings.full
 
@@ -101,50 +94,31 @@ class Lab:
             NotApplicable: conform.toml has no such fixture, or this machine grants no namespace.
             CannotJudge: the command cannot be started, or time is up.
         """
-        if self._session.cancelled or time.monotonic() > self._deadline_s:
-            raise CannotJudge("time was up, or the suite was interrupted")
+        self._require_time()
         behaviour = self._fixture(fixture)
-        role = role or behaviour.role or self.role
+        role = role or behaviour.role or self.agent.role
         place = again.place if again else self._place()
-        timeline = Timeline()
-        url = server.url if server else self._session.server_url
-        proxy = Proxy(*address(url), lambda word: timeline.add("bus", word))
-        watch = None
-        try:
-            _spoil(proxy, bus)
-            settings = {} if bare else self._job(place, role, through(url, proxy.port), behaviour)
-            chosen = _merge(settings, env or {})
-            command = (
+
+        def variables(url: str) -> dict[str, str]:
+            valid = {} if bare else self._valid(place, role, url, behaviour)
+            return _merge(valid, env or {})
+
+        start = Start(
+            place=place,
+            command=(
                 *(below(place) if callable(below) else below),
                 *(behaviour.command or self._session.command),
                 *(arguments if arguments is not None else behaviour.arguments or (role,)),
-            )
-            watch = BusWatch(url, place.prefix, timeline)
-            process = Process(
-                Launch(command, {**self._basis(place), **chosen}, place.home, pid1, offline),
-                timeline,
-                place.staging,
-            )
-        except BaseException:
-            proxy.close()
-            if watch is not None:
-                watch.close()
-            raise
-        run = Run(
-            command=command,
-            environment=self._masked(chosen),
-            place=place,
-            timeline=timeline,
-            bus=proxy,
-            watch=watch,
-            process=process,
-            deadline_s=self._deadline_s,
+            ),
+            variables=variables,
+            surroundings=self._surroundings(place),
+            secrets=self._session.settings.file.secrets,
+            server_url=server.url if server else self._session.server_url,
+            line=bus,
+            pid1=pid1,
+            offline=offline,
         )
-        self.runs.append(run)
-        if self._session.cancelled:  # it began while all others were being ended
-            run.close()
-            raise CannotJudge("the suite was interrupted")
-        return run
+        return self._keep(begin(start, self._deadline_s))
 
     def call(self, *arguments: str, within_s: float = ANSWER_S, **options: Any) -> Run:
         """Run the agent with arguments such as ``--info`` and wait for its end.
@@ -161,104 +135,15 @@ class Lab:
         run.exit_code(within_s=within_s)
         return run
 
-    # -- what is known of it --------------------------------------------------------------
-
-    @property
-    def role(self) -> str:
-        """The role that checks use: ``snapshot`` if the agent has it, else its first."""
-        return self.roles[0]
-
-    @property
-    def roles(self) -> list[str]:
-        """The agent's roles, by ``--info``, else by conform.toml."""
-        said = self.info().get("roles")
-        roles = [one for one in said if isinstance(one, str)] if isinstance(said, list) else []
-        roles = roles or list(self._session.settings.file.roles) or ["snapshot"]
-        return sorted(roles, key=lambda one: one != "snapshot")
-
-    def info(self) -> dict[str, Any]:
-        """Return what ``--info`` prints; empty if that is no JSON object."""
-        document = parse_text(self.text("--info"))
-        return document if isinstance(document, dict) else {}
-
-    def schema(self) -> Any:
-        """Return the agent's JSON Schema.
-
-        Raises:
-            NotApplicable: it is not known where it is.
-        """
-        file = self._session.settings.file
-        document = parse_text(self.text(*file.schema)) if file.schema else None
-        if document is None and file.schema_file is not None:
-            document = parse_text(_read(file.schema_file))
-        if document is None:
-            raise NotApplicable(
-                "no schema is known; name it in conform.toml: [describe] schema or schema_file"
-            )
-        return document
-
-    def variables(self) -> dict[str, dict[str, Any]]:
-        """Return the variables of the agent's schema, each with its part of the schema."""
-        with contextlib.suppress(NotApplicable):
-            document = self.schema()
-            found = document.get("properties") if isinstance(document, dict) else None
-            if isinstance(found, dict):
-                return {
-                    name: part
-                    for name, part in found.items()
-                    if name.startswith("BAQUP_") and isinstance(part, dict)
-                }
-        return {}
-
-    def secrets(self) -> list[str]:
-        """Return the names of its secret variables, by conform.toml and by its schema."""
-        marked = [name for name, part in self.variables().items() if part.get("writeOnly")]
-        return sorted({*self._session.settings.file.secrets, *marked})
-
-    def text(self, *arguments: str) -> str | None:
-        """Return what it prints for some arguments, asked once a suite; None if it failed."""
-        with self._session.lock:
-            if arguments not in self._session.texts:
-                run = self.run("-", arguments=arguments, bare=True)
-                try:
-                    good = run.exit_code(within_s=ANSWER_S) == 0
-                except Violation:  # the check of that rule will tell; to others it is unknown
-                    good = False
-                run.close()
-                self.runs.remove(run)  # it is nothing that the check did
-                self._session.texts[arguments] = run.stdout if good else None
-            return self._session.texts[arguments]
-
-    def labels(self) -> Any:
-        """Return the labels of its image as an object.
-
-        Raises:
-            NotApplicable: conform.toml does not say where they are.
-        """
-        self.needs("labels")
-        file = self._session.settings.file
-        if file.labels is not None:
-            return parse_text(self.text(*file.labels))
-        if file.labels_file is not None:
-            return parse_text(_read(file.labels_file))
-        raise NotApplicable(
-            "no labels are known; name them in conform.toml: [describe] labels or labels_file"
-        )
-
-    def shipped_schema(self) -> Any:
-        """Return the schema file that is shipped with it; None if conform.toml names none."""
-        path = self._session.settings.file.schema_file
-        return None if path is None else parse_text(_read(path))
-
-    def needs(self, capability: str) -> None:
-        """Raise `NotApplicable` if conform.toml says that the agent lacks a capability."""
-        reason = self._session.settings.file.lacks.get(capability)
-        if reason is not None:
-            raise NotApplicable(f"[lacks] {capability}: {reason}")
+    # -- fixtures -------------------------------------------------------------------------
 
     def has_fixture(self, name: str) -> bool:
         """Tell whether conform.toml describes a behaviour."""
         return name in self._session.settings.file.fixtures
+
+    def described(self, name: str) -> str | None:
+        """Return the name of a fixture if conform.toml describes it, else None."""
+        return name if self.has_fixture(name) else None
 
     # -- chance and servers ---------------------------------------------------------------
 
@@ -282,6 +167,29 @@ class Lab:
 
     # -- inside ---------------------------------------------------------------------------
 
+    def _require_time(self) -> None:
+        if self._session.cancelled or time.monotonic() > self._deadline_s:
+            raise CannotJudge("time was up, or the suite was interrupted")
+
+    def _keep(self, run: Run) -> Run:
+        """Answer for a run that has begun."""
+        self.runs.append(run)
+        if self._session.cancelled:  # it began while all others were being ended
+            run.close()
+            raise CannotJudge("the suite was interrupted")
+        return run
+
+    def _ask(self, arguments: tuple[str, ...]) -> str | None:
+        """Return what the agent prints; None if it failed."""
+        run = self.run("-", arguments=arguments, bare=True)
+        try:
+            good = run.exit_code(within_s=ANSWER_S) == 0
+        except Violation:  # the check of that rule will tell; to others it is unknown
+            good = False
+        run.close()
+        self.runs.remove(run)  # it is nothing that the check did
+        return run.stdout if good else None
+
     def _place(self) -> Place:
         root = Path(tempfile.mkdtemp(prefix="run-", dir=self._session.root))
         self._stack.callback(remove_tree, root)
@@ -292,15 +200,15 @@ class Lab:
         del parts["tmp"]
         return Place(root=root, job_id=job_id, prefix=f"conform:{uuid.uuid4().hex}:", **parts)
 
-    def _basis(self, place: Place) -> dict[str, str]:
+    def _surroundings(self, place: Place) -> dict[str, str]:
         return {
             **self._session.host_environment(),
             "HOME": str(place.home),
             "TMPDIR": str(place.root / "tmp"),
         }
 
-    def _job(self, place: Place, role: str, url: str, behaviour: Fixture) -> dict[str, str]:
-        """Return a valid environment of a role."""
+    def _valid(self, place: Place, role: str, url: str, behaviour: Fixture) -> dict[str, str]:
+        """Return a valid environment of a role, with what a fixture adds to it."""
         file = self._session.settings.file
         needs = file.roles.get(role, RoleNeeds())
         published = self._published(needs.after) if needs.after else ""
@@ -321,20 +229,17 @@ class Lab:
 
     def _published(self, role: str) -> str:
         """Return what a role publishes, for another to read; it is run once a suite."""
-        with self._session.lock:
-            if role not in self._session.published:
-                run = self.run(role)
-                code = run.exit_code()
-                if code != 0:
-                    raise CannotJudge(
-                        f"the role {role}, which another needs, ended with {run.end_words()}"
-                    )
-                if not run.job_dir.is_dir():
-                    raise CannotJudge(f"the role {role}, which another needs, published nothing")
-                kept = self._session.root / f"published-{role}" / run.job_id
-                shutil.copytree(run.job_dir, kept, symlinks=True)
-                self._session.published[role] = kept
-            return str(self._session.published[role])
+        return str(self._session.once(("published", role), lambda: self._publish(role)))
+
+    def _publish(self, role: str) -> Path:
+        run = self.run(role)
+        if run.exit_code() != 0:
+            raise CannotJudge(f"the role {role}, which another needs, ended with {run.end_words()}")
+        if not run.job_dir.is_dir():
+            raise CannotJudge(f"the role {role}, which another needs, published nothing")
+        kept = self._session.root / f"published-{role}" / run.job_id
+        shutil.copytree(run.job_dir, kept, symlinks=True)
+        return kept
 
     def _fixture(self, name: str | None) -> Fixture:
         if name is None:
@@ -347,33 +252,7 @@ class Lab:
         command = tuple(self._session.fill(word) for word in found.command)
         return Fixture(found.env, command, found.arguments, found.role)
 
-    def _masked(self, settings: Mapping[str, str]) -> dict[str, str]:
-        secret = set(self._session.settings.file.secrets)
-        return {
-            name: _MASK if name in secret or name.startswith("BAQUP_SECRET_") else value
-            for name, value in settings.items()
-        }
-
 
 def _merge(settings: Mapping[str, str], env: Mapping[str, str | None]) -> dict[str, str]:
     merged = {**settings, **env}
     return {name: value for name, value in merged.items() if value is not None}
-
-
-def _spoil(proxy: Proxy, word: str) -> None:
-    ways = {
-        "up": lambda: None,
-        "absent": proxy.refuse,
-        "stalled": proxy.stall,
-        "dropping": proxy.drop,
-    }
-    if word not in ways:
-        raise CannotJudge(f"a bus cannot be {word!r}; it is one of {', '.join(ways)}")
-    ways[word]()
-
-
-def _read(path: Path) -> str | None:
-    try:
-        return path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise CannotJudge(f"{path} of conform.toml cannot be read: {error}") from error

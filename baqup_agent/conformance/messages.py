@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from typing import Any
 
 from attrs import frozen
@@ -71,6 +72,29 @@ class Message:
 def read_fields(fields: dict[str, str]) -> dict[str, Any]:
     """Read the fields of a hash or a stream's entry; what cannot be read stays a text."""
     return {name: _value(name, text) for name, text in fields.items()}
+
+
+def parse_text(text: str | None) -> Any:
+    """Return the JSON document that a text is; None if it is none."""
+    try:
+        return None if text is None else json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def part(document: object, name: str) -> dict[str, Any]:
+    """Return a member of a document that is an object; an empty one if it is not there."""
+    found = document.get(name) if isinstance(document, dict) else None
+    return found if isinstance(found, dict) else {}
+
+
+def moment(text: object) -> datetime | None:
+    """Return a timestamp as a time; None if it is none, or tells no distance from UTC."""
+    try:
+        found = datetime.fromisoformat(str(text))
+    except ValueError:
+        return None
+    return None if found.tzinfo is None else found
 
 
 def _value(name: str, text: str) -> Any:

@@ -24,16 +24,10 @@ class Output:
 
     def __init__(self, name: str, timeline: Timeline) -> None:
         self.name = name
-        self.size_bytes = 0
         self._timeline = timeline
         self._kept = bytearray()
         self._rest = b""
         self._lines = 0
-
-    @property
-    def complete(self) -> bool:
-        """Whether everything was kept."""
-        return self.size_bytes == len(self._kept)
 
     @property
     def data(self) -> bytes:
@@ -47,12 +41,12 @@ class Output:
 
     @property
     def lines(self) -> list[str]:
-        """The lines that were kept, without their ends and without empty ones at the end."""
-        return self.text.split("\n")[:-1] + [one for one in [self.text.split("\n")[-1]] if one]
+        """The lines that were kept, without their ends; the last one may have none."""
+        *lines, rest = self.text.split("\n")
+        return [*lines, rest] if rest else lines
 
     def take(self, data: bytes) -> None:
         """Take in what was read."""
-        self.size_bytes += len(data)
         self._kept += data[: max(0, KEPT_BYTES - len(self._kept))]
         if self._lines >= _TOLD_LINES:
             return

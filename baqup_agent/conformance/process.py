@@ -111,8 +111,11 @@ class Process:
 
     def survivors(self) -> list[Survivor]:
         """Return the processes below the agent's keeper that live, the agent itself aside."""
-        below = keeper._below(self._keeper.pid)  # noqa: SLF001  one program in two processes
-        return [one for pid in below if pid != self.pid and (one := _alive(pid))]
+        return [
+            one
+            for pid in keeper.below(self._keeper.pid)
+            if pid != self.pid and (one := _alive(pid))
+        ]
 
     def settle(self) -> None:
         """Take in what an ended agent left in its pipes, and what it did to files."""

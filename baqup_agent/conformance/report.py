@@ -9,7 +9,7 @@ from typing import Any
 from attrs import frozen
 
 from baqup_agent.conformance.check import Check, Level
-from baqup_agent.conformance.run import RunRecord
+from baqup_agent.conformance.seen import RunRecord
 from baqup_agent.conformance.timeline import Entry
 
 #: Exit codes of the suite.
@@ -69,6 +69,7 @@ class Report:
         began_at: when, RFC 3339.
         duration_s: how long it took, seconds.
         results: by check and round.
+        complete: whether every check had to apply, unless conform.toml says why not.
     """
 
     command: tuple[str, ...]
@@ -81,6 +82,7 @@ class Report:
     began_at: str
     duration_s: float
     results: tuple[Result, ...]
+    complete: bool = False
 
     @property
     def failures(self) -> list[Result]:
@@ -125,6 +127,7 @@ class Report:
             "time_scale": self.time_scale,
             "full": self.full,
             "strict": self.strict,
+            "complete": self.complete,
             "began_at": self.began_at,
             "duration_s": round(self.duration_s, 3),
             "verdict": self.verdict,

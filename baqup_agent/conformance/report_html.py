@@ -116,7 +116,8 @@ def _bar(report: Report) -> ET.Element:
 def _facts(report: Report) -> ET.Element:
     form = "full" if report.full else f"short, intervals times {report.time_scale:g}"
     again = f"baqup-agent conform --seed {report.seed}{' --full' if report.full else ''}"
-    again += f"{' --strict' if report.strict else ''} -- {shlex.join(report.command)}"
+    again += " --strict" * report.strict + " --complete" * report.complete
+    again += f" -- {shlex.join(report.command)}"
     pairs = [
         ("Began", report.began_at[:19].replace("T", " ") + " UTC"),
         ("Took", seconds(report.duration_s)),

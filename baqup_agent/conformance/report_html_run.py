@@ -9,7 +9,7 @@ from xml.etree import ElementTree as ET
 from baqup_agent.conformance.report_html_markup import element, group, shortened
 from baqup_agent.conformance.report_html_strip import is_manifest, strip
 from baqup_agent.conformance.report_html_words import seconds
-from baqup_agent.conformance.run import RunRecord
+from baqup_agent.conformance.seen import RunRecord
 from baqup_agent.conformance.timeline import Entry
 
 #: Entries of a run's beginning and end that its table shows; the JSON report has all.

@@ -10,7 +10,7 @@ from attrs import frozen
 
 from baqup_agent.conformance.report_html_markup import element, shortened
 from baqup_agent.conformance.report_html_words import seconds
-from baqup_agent.conformance.run import RunRecord
+from baqup_agent.conformance.seen import RunRecord
 from baqup_agent.conformance.timeline import Entry
 
 #: Units of the drawing: the whole width, the column of names, the room at the right edge.

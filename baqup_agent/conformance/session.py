@@ -7,12 +7,13 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
-from urllib.parse import urlsplit, urlunsplit
+from typing import Any, Self, TypeVar
+from urllib.parse import urlsplit
 
 from attrs import Factory, field, frozen
 
@@ -20,6 +21,8 @@ from baqup_agent.conformance.conform_file import ConformFile
 from baqup_agent.conformance.verdicts import CannotJudge
 from baqup_agent.controller.embedded import EmbeddedServer
 from baqup_agent.errors import ConfigError, UsageError
+
+T = TypeVar("T")
 
 #: Variables of the caller that every run sees; the agent sees nothing else of the caller.
 _PASSED_ON = ("PATH", "LANG", "TZ", "VIRTUAL_ENV", "LD_LIBRARY_PATH")
@@ -64,6 +67,7 @@ class Settings:
         seed: all that is drawn at random follows from it.
         time_scale: multiplies the contract's intervals where a variable sets them.
         full: whether sweeps go to their full length.
+        complete: whether a check that does not apply is an error, unless the file says why.
         bus_url: a server to use in place of an own one.
         jobs: how many checks run at once.
         repeat: how often each check runs.
@@ -76,6 +80,7 @@ class Settings:
     seed: int = 0
     time_scale: float = 0.1
     full: bool = False
+    complete: bool = False
     bus_url: str | None = None
     jobs: int = 2
     repeat: int = 1
@@ -95,8 +100,7 @@ class Session:
         self.times = Times.scaled(settings.time_scale)
         self._stack = contextlib.ExitStack()
         self._lock = threading.RLock()
-        self._texts: dict[tuple[str, ...], str | None] = {}
-        self._published: dict[str, Path] = {}
+        self._made: dict[Hashable, Any] = {}
         self.cancelled = False
 
     def __enter__(self) -> Self:
@@ -119,20 +123,13 @@ class Session:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    @property
-    def lock(self) -> threading.RLock:
-        """Held by whoever makes something that is made once."""
-        return self._lock
-
-    @property
-    def texts(self) -> dict[tuple[str, ...], str | None]:
-        """What the agent printed for some arguments; None if it failed."""
-        return self._texts
-
-    @property
-    def published(self) -> dict[str, Path]:
-        """Directories that roles have published for others to read."""
-        return self._published
+    def once(self, key: Hashable, make: Callable[[], T]) -> T:
+        """Return what ``make`` returned for a key; one thread makes it, the others wait."""
+        with self._lock:
+            if key not in self._made:
+                self._made[key] = make()
+            made: T = self._made[key]
+            return made
 
     def host_environment(self) -> dict[str, str]:
         """Return what every run sees of the caller's environment."""
@@ -141,10 +138,6 @@ class Session:
             for name, value in self.settings.host.items()
             if name in _PASSED_ON or name.startswith(_PASSED_ON_PREFIXES)
         }
-
-    def server_address(self) -> tuple[str, int]:
-        """Return the host and port of the bus."""
-        return address(self.server_url)
 
     def _start_server(self) -> str:
         return self._stack.enter_context(EmbeddedServer()).url
@@ -170,8 +163,6 @@ class Session:
 
     def fill(self, text: str, **more: str) -> str:
         """Put values in the place of ``{source}`` and its like."""
-        import sys
-
         names = {
             "source": str(self.source),
             "shared": str(self.shared),
@@ -223,13 +214,6 @@ def address(url: str) -> tuple[str, int]:
     raise UsageError("--bus: the suite needs a server at redis://HOST:PORT, or none for its own")
 
 
-def through(url: str, port: int) -> str:
-    """Return the URL with a port of the loopback interface in the server's place."""
-    parts = urlsplit(url)
-    credentials, at, _ = parts.netloc.rpartition("@")
-    return urlunsplit(parts._replace(netloc=f"{credentials}{at}127.0.0.1:{port}"))
-
-
 def remove_tree(path: Path) -> None:
     """Remove a directory, however deep an agent made it, and whatever rights it took away.
 
@@ -275,14 +259,6 @@ def _make_source(directory: Path) -> None:
     (directory / "documents" / "empty").touch()
     (directory / "pixels.bin").write_bytes(bytes(range(256)) * 800)
     (directory / "notes.json").write_text(json.dumps({"notes": list(range(500))}))
-
-
-def parse_text(text: str | None) -> Any:
-    """Return the JSON document that a text is; None if it is none."""
-    try:
-        return None if text is None else json.loads(text)
-    except (ValueError, RecursionError):
-        return None
 
 
 def unsupported(platform: str) -> None:

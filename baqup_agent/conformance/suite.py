@@ -20,6 +20,9 @@ from baqup_agent.errors import ConfigError
 #: Seconds between two looks at whether Ctrl-C was pressed.
 _LOOK_S = 0.2
 
+#: What a check lacks that does not apply to an agent of which everything has to be judged.
+_NO_REASON = "and no [bypass] of conform.toml says why"
+
 #: Seconds for an agent to say its name when the time of the suite is up.
 _NAME_S = 3.0
 
@@ -50,27 +53,29 @@ def run_suite(
     with Session(settings) as session:
         deadline_s = began_s + settings.limit_s
         results = Work(session, checks, told).carry_out(deadline_s)
-        with Lab(session, "info", 0, max(deadline_s, time.monotonic() + _NAME_S)) as lab:
-            info = _quietly(lab)
-        return Report(
-            command=settings.command,
-            agent=str(info.get("agent", "")),
-            version=str(info.get("version", "")),
-            seed=settings.seed,
-            time_scale=settings.time_scale,
-            full=settings.full,
-            strict=strict,
-            began_at=began_at,
-            duration_s=time.monotonic() - began_s,
-            results=tuple(results),
-        )
+        info = _info(session, deadline_s)
+    return Report(
+        command=settings.command,
+        agent=str(info.get("agent", "")),
+        version=str(info.get("version", "")),
+        seed=settings.seed,
+        time_scale=settings.time_scale,
+        full=settings.full,
+        strict=strict,
+        complete=settings.complete,
+        began_at=began_at,
+        duration_s=time.monotonic() - began_s,
+        results=tuple(results),
+    )
 
 
-def _quietly(lab: Lab) -> dict[str, object]:
-    try:
-        return lab.info()
-    except (Violation, CannotJudge):  # a check has said so already
-        return {}
+def _info(session: Session, deadline_s: float) -> dict[str, object]:
+    """Return what the agent says of itself; empty if it says nothing, which a check tells."""
+    with Lab(session, "info", 0, max(deadline_s, time.monotonic() + _NAME_S)) as lab:
+        try:
+            return lab.agent.info()
+        except (Violation, CannotJudge):
+            return {}
 
 
 def _check_bypasses(settings: Settings, checks: Sequence[Check]) -> None:
@@ -150,7 +155,8 @@ class Work:
         lab = Lab(self._session, one.id, number, limit_s)
         with self._lock:
             self._labs.add(lab)
-        outcome, message, evidence = _outcome(one, lab)
+        complete = self._session.settings.complete
+        outcome, message, evidence = _outcome(one, lab, complete=complete)
         try:
             lab.close()
         except Exception as error:  # noqa: BLE001  the suite's own failure, told as such
@@ -164,13 +170,15 @@ class Work:
         return Result(one, outcome, message, evidence, runs, took_s, number)
 
 
-def _outcome(one: Check, lab: Lab) -> tuple[Outcome, str, tuple[str, ...]]:
+def _outcome(one: Check, lab: Lab, *, complete: bool) -> tuple[Outcome, str, tuple[str, ...]]:
     try:
         one.body(lab)
     except Violation as violation:
         return Outcome.FAIL, violation.message, violation.evidence
-    except NotApplicable as reason:
-        return Outcome.NOT_APPLICABLE, reason.reason, ()
+    except NotApplicable as idle:
+        if complete and not idle.stated:
+            return Outcome.ERROR, f"not applicable, {_NO_REASON}: {idle.reason}", ()
+        return Outcome.NOT_APPLICABLE, idle.reason, ()
     except CannotJudge as error:
         return Outcome.ERROR, str(error), ()
     except Exception as error:  # noqa: BLE001  a bug of the suite is never the agent's fault

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from baqup_agent.conformance.check import Check
 from baqup_agent.conformance.report import Outcome, Report, Result
-from baqup_agent.conformance.run import RunRecord
+from baqup_agent.conformance.seen import RunRecord
 
 _STYLES = {
     Outcome.PASS: "green",

@@ -20,11 +20,17 @@ class Violation(Exception):
 
 
 class NotApplicable(Exception):
-    """The rule cannot be held against this agent, or not on this machine; says why."""
+    """The rule cannot be held against this agent, or not on this machine.
 
-    def __init__(self, reason: str) -> None:
+    Args:
+        reason: why.
+        stated: whether that is the reason which conform.toml gives.
+    """
+
+    def __init__(self, reason: str, *, stated: bool = False) -> None:
         super().__init__(reason)
         self.reason = reason
+        self.stated = stated
 
 
 class CannotJudge(Exception):

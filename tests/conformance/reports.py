@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from baqup_agent.conformance.check import SECTIONS, Check, Level, Tier
 from baqup_agent.conformance.messages import Message
 from baqup_agent.conformance.report import Outcome, Report, Result
-from baqup_agent.conformance.run import RunRecord
+from baqup_agent.conformance.seen import RunRecord
 from baqup_agent.conformance.timeline import Entry
 
 #: What an agent may print to take over a page that shows it.

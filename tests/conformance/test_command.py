@@ -7,13 +7,15 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
 
+from baqup_agent.conformance.conform_file import read_conform_file
 from tests.conformance.judging import HERE, judge, told
-from tests.conformance.mutants import CONTRACT
+from tests.conformance.mutants import CONTRACT, plain_command
 from tests.waiting import eventually
 
 BAQUP = (sys.executable, "-m", "baqup_agent.cli", "conform")
@@ -96,46 +98,70 @@ def test_the_list_and_the_explanation(tmp_path):
         assert word in explained
 
 
-def test_an_interrupted_suite_leaves_nothing(tmp_path):
-    """SIGTERM ends it with its agents, its server and its directories."""
+def test_every_check_has_to_apply_if_asked(tmp_path):
+    """With --complete an agent that some rule could not be held against is not judged."""
 
+    arguments = ("--only", "8", "--only", "48", "--", *plain_command())
+    lenient = conform(*arguments, cwd=tmp_path)
+    complete = conform("--complete", *arguments, cwd=tmp_path)
+
+    assert (lenient.returncode, complete.returncode) == (0, 2), complete.stdout
+    assert "n/a logs/48/partial" in lenient.stdout
+    assert "ERROR logs/48/partial" in complete.stdout
+    assert "[fixtures.partial]" in complete.stdout
+
+
+def test_agent_fs_has_a_fixture_for_every_check():
+    """No behaviour that a check asks for is left undescribed for the reference agent."""
+
+    described, known = (
+        read_conform_file(HERE / name).fixtures.keys() for name in ("agent_fs.toml", "plain.toml")
+    )
+
+    assert known <= described
+    assert len(known) > 10
+
+
+@pytest.fixture
+def started(tmp_path) -> Iterator[subprocess.Popen[bytes]]:
+    """A suite whose agent, which never ends, is under way; pids and tmp lie in ``tmp_path``."""
     program = tmp_path / "agent.sh"
     program.write_text(f"#!/bin/sh\necho $$ >>{tmp_path}/pids\nexec sleep 4321\n")
     program.chmod(0o755)
     temporary = tmp_path / "tmp"
     temporary.mkdir()
-    suite = subprocess.Popen(
+    with subprocess.Popen(
         [*BAQUP, "--only", "1", "--", str(program)],
         env={**os.environ, "TMPDIR": str(temporary)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-    )
-    eventually((tmp_path / "pids").is_file, within_s=60)
-    suite.send_signal(signal.SIGTERM)
-    suite.communicate(timeout=60)
-
-    assert suite.returncode == 130
-    for pid in (tmp_path / "pids").read_text().split():
-        eventually(lambda pid=pid: not Path(f"/proc/{pid}").exists())
-    assert list(temporary.iterdir()) == []
+    ) as suite:
+        pids = tmp_path / "pids"
+        eventually(lambda: pids.is_file() and pids.read_text().strip(), within_s=60)
+        yield suite
+        suite.kill()
 
 
-def test_a_killed_suite_leaves_no_process(tmp_path):
+def await_end_of_agents(pids: Path) -> None:
+    for pid in pids.read_text().split():
+        eventually(lambda pid=pid: not Path(f"/proc/{pid}").exists(), within_s=30)
+
+
+def test_an_interrupted_suite_leaves_nothing(started, tmp_path):
+    """SIGTERM ends it with its agents, its server and its directories."""
+
+    started.send_signal(signal.SIGTERM)
+    started.communicate(timeout=60)
+
+    assert started.returncode == 130
+    await_end_of_agents(tmp_path / "pids")
+    assert list((tmp_path / "tmp").iterdir()) == []
+
+
+def test_a_killed_suite_leaves_no_process(started, tmp_path):
     """Even SIGKILL of the suite ends the agents: their keepers see its end."""
 
-    program = tmp_path / "agent.sh"
-    program.write_text(f"#!/bin/sh\necho $$ >>{tmp_path}/pids\nexec sleep 4322\n")
-    program.chmod(0o755)
-    temporary = tmp_path / "tmp"
-    temporary.mkdir()
-    suite = subprocess.Popen(
-        [*BAQUP, "--only", "1", "--", str(program)],
-        env={**os.environ, "TMPDIR": str(temporary)},
-        stdout=subprocess.DEVNULL,
-    )
-    eventually((tmp_path / "pids").is_file, within_s=60)
-    suite.kill()
-    suite.wait()
+    started.kill()
+    started.wait()
 
-    for pid in (tmp_path / "pids").read_text().split():
-        eventually(lambda pid=pid: not Path(f"/proc/{pid}").exists(), within_s=30)
+    await_end_of_agents(tmp_path / "pids")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from baqup_agent.conformance.checks.heartbeat import _judge, _require_growth
+from baqup_agent.conformance.checks.heartbeat import _require_growth
+from baqup_agent.conformance.regularity import interval_faults
 from baqup_agent.conformance.verdicts import Violation
 
 
@@ -22,7 +23,7 @@ from baqup_agent.conformance.verdicts import Violation
 def test_beats_are_held_against_the_interval(moments, late_s, faulty):
     """A gap over 120 % is one too long, unless the machine itself was late; so are many beats."""
 
-    assert bool(_judge(moments, 1, late_s)) is faulty
+    assert bool(interval_faults(moments, 1, late_s)) is faulty
 
 
 def test_progress_that_falls_is_seen():

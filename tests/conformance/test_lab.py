@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
-from baqup_agent.conformance.verdicts import NotApplicable, Violation
+from baqup_agent.conformance.verdicts import CannotJudge, NotApplicable, Violation
 from tests.waiting import eventually
 
 
@@ -145,15 +146,37 @@ def test_an_agent_runs_as_process_one(lab_of):
 def test_a_command_that_cannot_be_started_is_no_violation(lab_of, tmp_path):
     """A program without an interpreter is an error of the suite's user."""
 
-    from baqup_agent.conformance.verdicts import CannotJudge
-
     program = tmp_path / "agent"
     program.write_text("#!/no/such/interpreter\n")
     program.chmod(0o755)
     lab = lab_of(str(program))
+    before = threading.active_count()
 
     with pytest.raises(CannotJudge, match="cannot be started"):
-        lab.run("snapshot")
+        lab.run("snapshot", bare=True)
+    assert threading.active_count() == before
+
+
+def test_a_line_is_in_one_of_the_known_states(lab):
+    """A check that asks for another is a mistake of the suite, told with what there is."""
+
+    with pytest.raises(CannotJudge, match="up, absent, stalled, dropping"):
+        lab.run("snapshot", bus="muddled")
+
+
+def test_an_agent_is_asked_once(lab_of, tmp_path):
+    """What it says of itself is kept for all that ask after the first, failures too."""
+
+    program = tmp_path / "agent.sh"
+    program.write_text(f'#!/bin/sh\necho "$1" >>{tmp_path}/asked\necho "{{}}"\n[ "$1" = --info ]\n')
+    program.chmod(0o755)
+    lab = lab_of(str(program))
+
+    assert [lab.agent.info(), lab.agent.info(), lab.agent.text("--no"), lab.agent.text("--no")] == [
+        {}, {}, None, None
+    ]  # fmt: skip
+    assert (tmp_path / "asked").read_text().split() == ["--info", "--no"]
+    assert lab.runs == []
 
 
 def test_a_missing_fixture_is_not_applicable(lab):

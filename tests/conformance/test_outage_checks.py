@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from baqup_agent.conformance.checks.outage import _event_faults
+from baqup_agent.conformance.delivery import event_faults
 from baqup_agent.conformance.messages import Message
 
 
@@ -40,4 +40,4 @@ def event(seq: int, code: str, count: int = 1) -> Message:
 def test_a_stream_is_held_against_the_sums_of_the_status(stored, faults):
     """What is lost, there twice or out of order is named."""
 
-    assert _event_faults(stored, {"warnings_summary": {"A": 1, "B": 3}}) == faults
+    assert event_faults(stored, {"warnings_summary": {"A": 1, "B": 3}}) == faults

@@ -7,8 +7,8 @@ from signal import SIGKILL, SIGTERM, SIGUSR1, SIGUSR2
 import pytest
 
 from baqup_agent.conformance.check import all_checks, select
-from baqup_agent.conformance.checks.lifecycle import await_state, require_nothing_left
 from baqup_agent.conformance.checks.signals import heeds, startup
+from baqup_agent.conformance.endings import require_nothing_left
 from baqup_agent.conformance.verdicts import NotApplicable, Violation
 from tests.conformance.mutants import ALL
 from tests.waiting import eventually
@@ -27,7 +27,7 @@ def test_the_kernel_tells_which_signals_are_heeded(lab):
     """A handler shows as soon as it is there, and for the signals alone that it is there for."""
 
     run = lab.run(fixture="slow")
-    await_state(run, "running")
+    run.wait_for(state="running")
 
     assert [heeds(run, one) for one in (SIGTERM, SIGUSR1, SIGUSR2)] == [True, True, False]
 
@@ -57,7 +57,7 @@ def test_what_survives_an_agent_is_named(lab):
     """A process that moved into a session of its own is still the agent's."""
 
     run = lab.run(fixture="child")
-    await_state(run, "running")
+    run.wait_for(state="running")
     eventually(run.survivors, within_s=30)
     run.signal(SIGKILL)
     run.exit_code()

@@ -24,6 +24,7 @@ from baqup_agent.conformance.conform_file import ConformFile, read_conform_file
 from baqup_agent.conformance.junit import to_junit
 from baqup_agent.conformance.lab import Lab
 from baqup_agent.conformance.report import Outcome, Report
+from baqup_agent.conformance.report_html import to_html
 from baqup_agent.conformance.session import Settings
 from baqup_agent.conformance.suite import run_suite
 from baqup_agent.conformance.verdicts import CannotJudge, NotApplicable, Violation
@@ -72,6 +73,43 @@ def test_each_end_of_a_check_is_an_outcome(error, outcome, code):
 
     assert [one.outcome for one in report.results] == [outcome]
     assert report.exit_code == code
+
+
+@pytest.mark.parametrize(
+    ("reason", "told", "outcome", "code"),
+    [
+        (NotApplicable("no fixture"), {}, Outcome.ERROR, 2),
+        (NotApplicable("it has none", stated=True), {}, Outcome.NOT_APPLICABLE, 0),
+        (NotApplicable("no fixture"), {"contract/1/idle": "why"}, Outcome.BYPASSED, 0),
+    ],
+    ids=["unsaid", "lacking", "bypassed"],
+)
+def test_every_check_has_to_apply_if_asked(reason, told, outcome, code):
+    """A check that does not apply is an error under --complete, unless the file says why."""
+
+    report = carried_out(
+        made(raises(reason), slug="idle"),
+        made(lambda _: None, slug="other"),
+        file=ConformFile(bypass=told),
+        complete=True,
+    )
+
+    assert report.results[0].outcome is outcome
+    assert report.exit_code == code
+    assert report.to_json()["complete"] is True
+    assert "--complete --" in to_html(report)
+
+
+def test_what_the_file_says_that_an_agent_lacks_is_no_gap():
+    """A capability that is missing for a stated reason leaves the judgement complete."""
+
+    labels = select(all_checks(), ["contract/1/info", "contract/3/labels"])
+    lacking = carried_out(*labels, file=ConformFile(lacks={"labels": "no image"}), complete=True)
+    silent = carried_out(*labels, file=ConformFile(), complete=True)
+
+    assert (lacking.exit_code, lacking.results[1].message) == (0, "[lacks] labels: no image")
+    assert silent.exit_code == 2
+    assert "[describe] labels" in silent.results[1].message
 
 
 def test_a_failure_outweighs_an_error():
@@ -241,10 +279,10 @@ def test_all_mistakes_of_a_file_are_told_at_once(tmp_path):
     path = tmp_path / "conform.toml"
     path.write_text(
         'unknown = 1\n[env]\nA = 1\n[roles.snapshot]\nafter = 2\n[bypass]\n"contract/3" = " "\n'
-        '[fixtures.slow]\nwait = "5"\n'
+        '[fixtures.slow]\nwait = "5"\n[lacks]\nlables = "no image"\n'
     )
 
     with pytest.raises(ConfigError) as caught:
         read_conform_file(path)
-    for word in ("[unknown]", "[env] A", "after", "contract/3", "wait"):
+    for word in ("[unknown]", "[env] A", "after", "contract/3", "wait", "lables"):
         assert word in str(caught.value)

@@ -7,6 +7,7 @@ import uuid
 from typing import Any
 
 from baqup_agent.conformance.check import check
+from baqup_agent.conformance.endings import require_exit, require_success
 from baqup_agent.conformance.lab import OWN_VARIABLES, Lab
 from baqup_agent.conformance.oracle import faults_of, schema_faults
 from baqup_agent.conformance.run import Run
@@ -22,8 +23,14 @@ _BAD_VALUES = {
     "BAQUP_AGENT_PARTIAL_FAILURE_MODE": "perhaps",
 }
 
-#: Labels that say the same as a member of --info (Contract §8).
-_LABELS = {"io.baqup.agent", "io.baqup.type", "io.baqup.version", "io.baqup.roles"}
+#: Labels that every image has (Contract §8).
+_LABELS = {
+    "io.baqup.agent",
+    "io.baqup.type",
+    "io.baqup.version",
+    "io.baqup.roles",
+    "io.baqup.schema",
+}
 
 
 @check(
@@ -41,7 +48,7 @@ def _info(lab: Lab) -> None:
         run = lab.call("--info", bare=True, offline=True)
     except NotApplicable:  # no namespaces here: the proxy still tells of connections
         run = lab.call("--info", bare=True)
-    require(run.exit_code() == 0, f"--info ended with {run.end_words()}; 0 is asked for")
+    require_success(run, "called with --info")
     try:
         document = json.loads(run.stdout)
     except (ValueError, RecursionError) as error:
@@ -61,7 +68,7 @@ def _info(lab: Lab) -> None:
     "refresh the file when that changes.",
 )
 def _schema(lab: Lab) -> None:
-    document = lab.schema()
+    document = lab.agent.schema()
     faults = schema_faults(document)
     require(not faults, "the schema is no valid JSON Schema of draft 2020-12", faults)
     properties = document.get("properties", {})
@@ -74,7 +81,7 @@ def _schema(lab: Lab) -> None:
         if name.startswith("BAQUP_SECRET_") and not (isinstance(part, dict) and _secret(part))
     ]
     require(not bare, f"secrets are not marked writeOnly: {', '.join(bare)}")
-    shipped = lab.shipped_schema()
+    shipped = lab.agent.shipped_schema()
     require(
         shipped is None or shipped == document,
         "the shipped schema file is not what the agent prints; generate it anew",
@@ -90,10 +97,10 @@ def _schema(lab: Lab) -> None:
     remedy="Generate the labels from the agent when its image is built.",
 )
 def _labels(lab: Lab) -> None:
-    found = lab.labels()
+    found = lab.agent.labels()
     require(isinstance(found, dict), "the labels are no JSON object")
-    said = lab.info()
-    missing = sorted((_LABELS | {"io.baqup.schema"}) - set(found))
+    said = lab.agent.info()
+    missing = sorted(_LABELS - set(found))
     require(not missing, f"labels are missing: {', '.join(missing)}")
     _same_labels(found, said)
     text = found["io.baqup.schema"]
@@ -101,7 +108,7 @@ def _labels(lab: Lab) -> None:
         labelled = json.loads(text)
     except (TypeError, ValueError) as error:
         raise Violation(f"the label io.baqup.schema is no JSON: {error}") from error
-    require(labelled == lab.schema(), "the label io.baqup.schema is not the agent's schema")
+    require(labelled == lab.agent.schema(), "the label io.baqup.schema is not the agent's schema")
     require("\n" not in text, "the label io.baqup.schema is not compact: it has several lines")
 
 
@@ -148,13 +155,13 @@ def _required_missing(lab: Lab) -> None:
     for name in required:
         _refused(lab.call("--validate", env={name: None}), name, f"without {name}")
     for name in required:
-        _refused(lab.call(lab.role, env={name: None}), name, f"without {name}")
+        _refused(lab.call(lab.agent.role, env={name: None}), name, f"without {name}")
 
 
 def _required(lab: Lab) -> list[str]:
     """Return what the schema requires of every job; without one, what the contract does."""
     try:
-        document = lab.schema()
+        document = lab.agent.schema()
     except NotApplicable:
         return list(OWN_VARIABLES)
     said = document.get("required", ()) if isinstance(document, dict) else ()
@@ -170,14 +177,14 @@ def _required(lab: Lab) -> list[str]:
     remedy="Read each value by its type; do not guess, and do not fall back to the default.",
 )
 def _bad_value(lab: Lab) -> None:
-    known = lab.variables()
+    known = lab.agent.variables()
     values = {name: bad for name, bad in _BAD_VALUES.items() if name in known} or {
         "BAQUP_JOB_TIMEOUT": "three"
     }
     for name, bad in values.items():
         _refused(lab.call("--validate", env={name: bad}), name, f"with {name}={bad}")
     name, bad = next(iter(values.items()))
-    _refused(lab.call(lab.role, env={name: bad}), name, f"with {name}={bad}")
+    _refused(lab.call(lab.agent.role, env={name: bad}), name, f"with {name}={bad}")
 
 
 @check(
@@ -190,13 +197,13 @@ def _bad_value(lab: Lab) -> None:
 )
 def _secret_never_echoed(lab: Lab) -> None:
     canary = f"canary{lab.random.getrandbits(64):016x}"
-    secrets = dict.fromkeys(lab.secrets(), canary)
+    secrets = dict.fromkeys(lab.agent.secrets(), canary)
     url = f"redis://user:{canary}@127.0.0.1:port/0"
-    for arguments in (("--validate",), (lab.role,)):
+    for arguments in (("--validate",), (lab.agent.role,)):
         for env in ({**secrets, "BAQUP_JOB_TIMEOUT": "three"}, {"BAQUP_BUS_URL": url}):
             run = lab.call(*arguments, env=env)
             what = f"{arguments[0]} with {', '.join(env)} wrong"
-            require(run.exit_code() == _USAGE, f"{what} ended with {run.end_words()}, not 64")
+            require_exit(run, _USAGE, what)
             require(canary not in run.output, f"{what}: the value of a secret is in the output")
 
 
@@ -209,10 +216,10 @@ def _secret_never_echoed(lab: Lab) -> None:
 )
 def _all_errors_at_once(lab: Lab) -> None:
     wrong: dict[str, str | None] = {"BAQUP_STAGING_DIR": None, "BAQUP_JOB_TIMEOUT": "three"}
-    if "BAQUP_AGENT_LOG_LEVEL" in lab.variables():
+    if "BAQUP_AGENT_LOG_LEVEL" in lab.agent.variables():
         wrong["BAQUP_AGENT_LOG_LEVEL"] = "shouting"
     run = lab.call("--validate", env=wrong)
-    require(run.exit_code() == _USAGE, f"it ended with {run.end_words()}, not 64")
+    require_exit(run, _USAGE, f"with {len(wrong)} variables wrong")
     unnamed = [name for name in wrong if name not in run.output]
     require(not unnamed, f"{len(wrong)} are wrong, {', '.join(unnamed)} not named", run.output)
 
@@ -226,10 +233,10 @@ def _all_errors_at_once(lab: Lab) -> None:
 )
 def _unknown_arguments(lab: Lab) -> None:
     word = f"nothing-{uuid.UUID(int=lab.random.getrandbits(128)).hex[:8]}"
-    for arguments in ((word,), (lab.role, f"--{word}"), ()):
+    for arguments in ((word,), (lab.agent.role, f"--{word}"), ()):
         run = lab.call(*arguments)
         shown = " ".join(arguments) or "nothing"
-        require(run.exit_code() == _USAGE, f"called with {shown}: {run.end_words()}, not 64")
+        require_exit(run, _USAGE, f"called with {shown}")
         faults = run.output_faults()
         require(faults, f"called with {shown}: it published all the same")
 
@@ -237,8 +244,7 @@ def _unknown_arguments(lab: Lab) -> None:
 def _refused(run: Run, name: str, what: str) -> None:
     """Require that a run ended with 64 and named a variable."""
     shown = f"{run.command[-1]} {what}"
-    if run.exit_code() != _USAGE:
-        run.fail(f"{shown} ended with {run.end_words()}; 64 is asked for")
+    require_exit(run, _USAGE, shown)
     require(name in run.output, f"{shown}: the variable is not named", run.output[:1000])
 
 

@@ -7,7 +7,9 @@ from signal import SIGTERM
 from typing import Any
 
 from baqup_agent.conformance.check import Tier, check
+from baqup_agent.conformance.endings import require_exit
 from baqup_agent.conformance.lab import Lab
+from baqup_agent.conformance.messages import part
 from baqup_agent.conformance.oracle import faults_of
 from baqup_agent.conformance.run import Run
 from baqup_agent.conformance.verdicts import NotApplicable, require
@@ -31,7 +33,7 @@ _NOWHERE = "/nowhere/at/all"
     "from an error of reading, which is 74.",
 )
 def _source_missing(lab: Lab) -> None:
-    if lab.variables() and "BAQUP_SOURCE_PATH" not in lab.variables():
+    if lab.agent.variables() and "BAQUP_SOURCE_PATH" not in lab.agent.variables():
         raise NotApplicable("its source is no path; rule 45 is checked by its fixtures alone")
     run = lab.run(env={"BAQUP_SOURCE_PATH": _NOWHERE})
     _judge_code(run, 69, "without its source")
@@ -60,13 +62,12 @@ def _fault_codes(lab: Lab) -> None:
 
 
 def _judge_code(run: Run, code: int, when: str) -> None:
-    if run.exit_code() != code:
-        run.fail(f"{when} it ended with {run.end_words()}; {code} is asked for")
+    require_exit(run, code, when)
     status = run.status()
     require(status is not None, f"{when} it reported no status")
     category = _CATEGORIES[code]
     if category is not None:
-        error = _part(status, "error")
+        error = part(status, "error")
         faults = faults_of("error", error)
         require(not faults, f"{when} its error is not as its schema asks", faults)
         said = error.get("category")
@@ -103,7 +104,7 @@ def _judge_outcome(run: Run, when: str) -> None:
     require(isinstance(status, dict), f"{when} it ended with {code} and left no status anywhere")
     faults = faults_of("status", status)
     require(not faults, f"{when} its status contradicts itself", faults)
-    said = _part({"status": status}, "status").get("exit_code")
+    said = (status or {}).get("exit_code")
     require(said == code, f"{when} the process ended with {code}, its status says {said}")
     told = _last_code(run)
     require(told in (None, code), f"{when} the process ended with {code}, its log says {told}")
@@ -125,7 +126,7 @@ def _is_grave(record: dict[str, Any]) -> bool:
 def _last_code(run: Run) -> int | None:
     """Return the exit code that the log tells last; None if it tells none."""
     for line in reversed(run.log()):
-        found = _part(line.record, "context").get("exit_code", (line.record or {}).get("exit_code"))
+        found = part(line.record, "context").get("exit_code", (line.record or {}).get("exit_code"))
         if isinstance(found, int):
             return found
     return None
@@ -144,7 +145,7 @@ def _last_code(run: Run) -> int | None:
 def _partial(lab: Lab) -> None:
     _judge_partial(lab.run(fixture="partial"), "fail", 76, "partial", "failed")
     mode = "BAQUP_AGENT_PARTIAL_FAILURE_MODE"
-    if mode in lab.variables():
+    if mode in lab.agent.variables():
         for word, state, left in (("warn", "partial", "failed"), ("skip", "success", "skipped")):
             run = lab.run(fixture="partial", env={mode: word})
             _judge_partial(run, word, 0, state, left)
@@ -152,8 +153,7 @@ def _partial(lab: Lab) -> None:
 
 def _judge_partial(run: Run, mode: str, code: int, state: str, left: str) -> None:
     when = f"in the mode {mode}"
-    if run.exit_code() != code:
-        run.fail(f"{when} it ended with {run.end_words()}; {code} is asked for")
+    require_exit(run, code, when)
     status = run.status() or {}
     faults = [*faults_of("status", status), *run.output_faults()]
     require(not faults, f"{when} status or output is not valid", faults)
@@ -171,7 +171,7 @@ def _judge_partial(run: Run, mode: str, code: int, state: str, left: str) -> Non
 def _judge_summary(
     status: dict[str, Any], kept: list[dict[str, Any]], parts: list[dict[str, Any]], when: str
 ) -> None:
-    summary = _part(status, "summary")
+    summary = part(status, "summary")
     counted = (summary.get("total"), summary.get("succeeded"))
     found = (len(parts), len(kept))
     require(counted == found, f"{when} the summary counts {counted}, listed are {found}")
@@ -185,10 +185,4 @@ def _judge_artifacts(run: Run, kept: list[dict[str, Any]], when: str) -> None:
 
 
 def _code(component: dict[str, Any]) -> object:
-    return _part(component, "error").get("code", "")
-
-
-def _part(document: object, name: str) -> dict[str, Any]:
-    """Return a member that is an object; an empty one if it is not there."""
-    found = document.get(name) if isinstance(document, dict) else None
-    return found if isinstance(found, dict) else {}
+    return part(component, "error").get("code", "")

@@ -2,35 +2,23 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from itertools import pairwise
 from signal import SIGCONT, SIGSTOP
-from typing import Any, Self
+from typing import Any
 
 from baqup_agent.conformance.check import Tier, check
 from baqup_agent.conformance.lab import Lab
-from baqup_agent.conformance.messages import Message
+from baqup_agent.conformance.messages import Message, moment, part
 from baqup_agent.conformance.oracle import faults_of
+from baqup_agent.conformance.regularity import BEATS, TOLERANCE, WAY_S, require_regular
 from baqup_agent.conformance.run import Run
 from baqup_agent.conformance.verdicts import NotApplicable, require
 
-#: How far a beat may be from its time, as a share of the interval.
-_TOLERANCE = 0.2
-
-#: Intervals of one state that are looked at, if it lasts as long.
-_BEATS = 3
-
-#: Beats that come beside the schedule: on entering a state, at its end.
-_EXTRA = 6
-
-#: Seconds that a message takes from the agent to the suite, on a machine that is not busy.
-_WAY_S = 0.1
-
 #: Seconds that a message takes at most that was under way when the agent was suspended.
-_UNDER_WAY_S = 1.0
+_UNDERWAY_S = 1.0
 
 #: Most seconds that a heartbeat is kept (Contract §3).
 _KEPT_S = 30.5
@@ -40,31 +28,6 @@ _COUNTS = ("bytes_processed", "files_processed")
 
 #: Lines of evidence that one violation shows.
 _SHOWN = 8
-
-
-class _Lateness:
-    """Measures in a ``with`` block how late this machine wakes whoever sleeps, seconds."""
-
-    _STEP_S = 0.02
-
-    def __init__(self) -> None:
-        self.worst_s = 0.0
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="lateness", daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ended.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while not self._ended.is_set():
-            before_s = time.monotonic()
-            self._ended.wait(self._STEP_S)
-            self.worst_s = max(self.worst_s, time.monotonic() - before_s - self._STEP_S)
 
 
 @check(
@@ -78,7 +41,7 @@ class _Lateness:
     exclusive=True,
 )
 def _interval(lab: Lab) -> None:
-    _require_regular(lab, {"running": "slow"})
+    require_regular(lab, {"running": "slow"})
 
 
 @check(
@@ -96,7 +59,7 @@ def _every_state(lab: Lab) -> None:
     states = [one for one in ("initializing", "completing") if lab.has_fixture(f"slow-{one}")]
     if not states:
         raise NotApplicable("conform.toml has no [fixtures.slow-initializing], slow-completing")
-    _require_regular(lab, {state: f"slow-{state}" for state in states})
+    require_regular(lab, {state: f"slow-{state}" for state in states})
 
 
 @check(
@@ -131,7 +94,7 @@ def _require_expiry(lives_s: Sequence[float | None], interval_s: int) -> None:
     known = [life_s for life_s in lives_s if life_s is not None]
     require(len(known) == len(lives_s), "a heartbeat is kept for ever; 30 s are asked for")
     longest_s = max(known)
-    least_s = min(3 * interval_s, 30) * (1 - _TOLERANCE)
+    least_s = min(3 * interval_s, 30) * (1 - TOLERANCE)
     require(
         least_s <= longest_s <= _KEPT_S,
         f"a heartbeat is kept for {longest_s:.0f} s; three beats, at most 30 s, are asked for",
@@ -149,7 +112,7 @@ def _require_expiry(lives_s: Sequence[float | None], interval_s: int) -> None:
     exclusive=True,
 )
 def _busy_processor(lab: Lab) -> None:
-    _require_regular(lab, {"running": "cpu"})
+    require_regular(lab, {"running": "cpu"})
 
 
 @check(
@@ -163,7 +126,7 @@ def _busy_processor(lab: Lab) -> None:
     tier=Tier.B,
 )
 def _intent(lab: Lab) -> None:
-    beat_s = lab.times.heartbeat_s * (1 + _TOLERANCE) + _UNDER_WAY_S
+    beat_s = lab.times.heartbeat_s * (1 + TOLERANCE) + _UNDERWAY_S
     run = lab.run(fixture="intent")
     begins = run.wait_for_log("operation begins")
     announced = run.wait_for_message("heartbeat", lambda one: bool(one.body.get("intent")))
@@ -172,7 +135,7 @@ def _intent(lab: Lab) -> None:
     faults = faults_of("heartbeat", announced.body)
     require(not faults, "the intent is not as its schema asks", faults)
     ends = run.wait_for_log("operation ends")
-    require(announced.at_s <= ends.at_s + _WAY_S, "the intent was sent when the operation was over")
+    require(announced.at_s <= ends.at_s + WAY_S, "the intent was sent when the operation was over")
     cleared = _await_beats(
         run,
         lambda beats: [one for one in beats if one.at_s > ends.at_s and not one.body.get("intent")],
@@ -199,7 +162,7 @@ def _moving_work(lab: Lab) -> None:
     ahead = [
         str(one.body)
         for one in run.messages("heartbeat")
-        if (moved := _progressed(one)) and (made := _moment(one.body.get("timestamp")))
+        if (moved := _progressed(one)) and (made := moment(one.body.get("timestamp")))
         if moved > made
     ]
     require(not ahead, "last_progress_at lies after the beat that tells it", ahead[:_SHOWN])
@@ -216,7 +179,7 @@ def _moving_work(lab: Lab) -> None:
 def _stuck_work(lab: Lab) -> None:
     run = lab.run(fixture="stall-running")
     run.wait_for(state="running")
-    stuck = _await_beats(run, _same_progress, _BEATS * 4 * lab.times.heartbeat_s)
+    stuck = _await_beats(run, _same_progress, BEATS * 4 * lab.times.heartbeat_s)
     told = [str(one.body.get("last_progress_at")) for one in run.messages("heartbeat")]
     require(stuck, "the work is stuck, and last_progress_at does not show it", told[-_SHOWN:])
 
@@ -236,8 +199,8 @@ def _suspended(lab: Lab) -> None:
     run.wait_for(state="running")
     run.signal(SIGSTOP)
     stopped_s = time.monotonic()
-    run.pause(3 * interval_s + _UNDER_WAY_S)
-    beats = [one for one in run.messages("heartbeat") if one.at_s > stopped_s + _UNDER_WAY_S]
+    run.pause(3 * interval_s + _UNDERWAY_S)
+    beats = [one for one in run.messages("heartbeat") if one.at_s > stopped_s + _UNDERWAY_S]
     require(not beats, "it is suspended, and its heartbeat goes on", [str(beats[:1])])
     run.signal(SIGCONT)
     again_s = time.monotonic()
@@ -280,8 +243,7 @@ def _require_growth(told: Sequence[dict[str, Any]]) -> None:
 
 def _require_final(run: Run) -> None:
     """Require that the status tells at least what the last progress told."""
-    metrics = (run.status() or {}).get("metrics")
-    metrics = metrics if isinstance(metrics, dict) else {}
+    metrics = part(run.status(), "metrics")
     told = run.messages("progress")
     for name in _COUNTS:
         last = told[-1].body.get(name, 0) if told else 0
@@ -290,73 +252,6 @@ def _require_final(run: Run) -> None:
             said is not None and said >= last,
             f"the metrics of the status say {name}: {said}; the progress ended with {last}",
         )
-
-
-def _require_regular(lab: Lab, fixtures: Mapping[str, str]) -> None:
-    """Require beats at every interval in some states, each of which a fixture makes last.
-
-    What a busy machine does once it does not do twice in a row.
-    """
-    if _irregularities(lab, fixtures):
-        faults = _irregularities(lab, fixtures)
-        require(not faults, f"it does not beat every {lab.times.heartbeat_s} s", faults)
-
-
-def _irregularities(lab: Lab, fixtures: Mapping[str, str]) -> list[str]:
-    """Return what is wrong with the times of the beats, in one run for each state."""
-    with _Lateness() as lateness:
-        runs = {state: lab.run(fixture=name) for state, name in fixtures.items()}
-        moments = {state: _moments(run, state, lab) for state, run in runs.items()}
-    faults = []
-    for state, seen in moments.items():
-        if seen[-1] - seen[0] < 2 * lab.times.heartbeat_s:
-            raise NotApplicable(f"the fixture {fixtures[state]} leaves {state} before two beats")
-        found = _judge(seen, lab.times.heartbeat_s, lateness.worst_s)
-        faults += [f"in {state}: {fault}" for fault in found]
-    return faults
-
-
-def _moments(run: Run, state: str, lab: Lab) -> list[float]:
-    """Return when beats came until a state was left, and as the last moment when that was.
-
-    If it is not left, the last moment is now. Earlier states belong to it, because an agent whose
-    beats are held up tells of the state itself too late.
-    """
-    began_s = run.wait_for(state=state).at_s
-    enough_s = began_s + _BEATS * lab.times.heartbeat_s
-    run.timeline.wait(lambda: _left_at(run, state), enough_s)
-    left_s = _left_at(run, state) or time.monotonic()
-    moments = [one.at_s for one in run.messages("heartbeat") if one.at_s < left_s]
-    run.close()
-    return [*moments, left_s]
-
-
-def _judge(moments: Sequence[float], interval_s: float, late_s: float) -> list[str]:
-    longest_s = interval_s * (1 + _TOLERANCE) + _WAY_S + 2 * late_s
-    faults = [
-        f"{after - before:.2f} s without a beat, {longest_s:.2f} s are the most that is allowed "
-        f"(this machine was up to {late_s:.2f} s late)"
-        for before, after in pairwise(moments)
-        if after - before > longest_s
-    ]
-    span_s = moments[-1] - moments[0]
-    most = span_s / (interval_s * (1 - _TOLERANCE)) + _EXTRA
-    if len(moments) > most:
-        faults.append(f"{len(moments)} beats in {span_s:.1f} s, {most:.0f} at most are allowed")
-    return faults
-
-
-def _left_at(run: Run, state: str) -> float | None:
-    """Return when a state was left for another, or the agent ended; None if neither."""
-    beats = [one for one in run.timeline.entries("message") if one.data.type == "heartbeat"]
-    told = [(one.at_s, one.data.seq, one.data.body.get("state")) for one in beats]
-    entered = min(((seq, at_s) for at_s, seq, phase in told if phase == state), default=None)
-    if entered is None:
-        return None
-    # The last beat of the state before may be read once more from where the bus keeps it.
-    left = [at_s for at_s, seq, phase in told if phase != state and seq > entered[0]]
-    left += [one.at_s for one in run.timeline.entries("exit") if one.at_s > entered[1]]
-    return min(left, default=None)
 
 
 def _await_beats(
@@ -372,17 +267,10 @@ def _await_beats(
 
 def _same_progress(beats: list[Message]) -> list[Message]:
     """Return the last beats if the work stood still between them."""
-    last = beats[-_BEATS:]
+    last = beats[-BEATS:]
     told = {one.body.get("last_progress_at") for one in last}
-    return last if len(last) == _BEATS and len(told) == 1 and None not in told else []
+    return last if len(last) == BEATS and len(told) == 1 and None not in told else []
 
 
 def _progressed(beat: Message) -> datetime | None:
-    return _moment(beat.body.get("last_progress_at"))
-
-
-def _moment(text: Any) -> datetime | None:
-    try:
-        return datetime.fromisoformat(text)
-    except (TypeError, ValueError):
-        return None
+    return moment(beat.body.get("last_progress_at"))

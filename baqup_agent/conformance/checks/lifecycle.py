@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-import time
 from collections import defaultdict
 from collections.abc import Iterable
 from datetime import datetime
-from itertools import groupby, pairwise
+from itertools import pairwise
 from signal import SIGTERM
 
 from baqup_agent.conformance.check import Tier, check
+from baqup_agent.conformance.endings import (
+    require_failed,
+    require_nothing_left,
+    require_success,
+    require_valid_output,
+)
 from baqup_agent.conformance.lab import Lab
-from baqup_agent.conformance.messages import Message
+from baqup_agent.conformance.messages import Message, moment
 from baqup_agent.conformance.run import Run
 from baqup_agent.conformance.verdicts import Violation, require
 
@@ -28,52 +33,6 @@ _LEAVING_S = 20.0
 #: The exit code of a job that is published and unreported (Contract §5).
 _UNREPORTED = 75
 
-#: Seconds for a killed process to be gone.
-_GONE_S = 3.0
-
-#: Lines that one violation shows.
-_SHOWN = 6
-
-
-def await_state(run: Run, state: str) -> Message:
-    """Wait for the first heartbeat of a state; see `Run.wait_for_message`."""
-    return run.wait_for_message("heartbeat", lambda one: one.body.get("state") == state)
-
-
-def require_failed(run: Run, when: str, *, exit_code: int, error_code: str) -> None:
-    """Require that an ended run failed in a certain way: code, status, and no manifest.
-
-    Args:
-        run: has ended.
-        when: what led to it, for the message.
-        exit_code: what it has to end with.
-        error_code: what the status has to name.
-
-    Raises:
-        Violation: it ended otherwise.
-    """
-    if run.exit_code() != exit_code:
-        run.fail(f"{when}, it ended with {run.end_words()}; exit code {exit_code} is asked for")
-    require(run.manifest() is None, f"{when}, it failed and yet there is a manifest")
-    status = run.status()
-    if status is None:
-        run.fail(f"{when}, it reported no status, and the bus was there")
-    said, error = status.get("status"), status.get("error")
-    require(said == "failed", f"{when}, the status is {said!r}; failed is asked for")
-    code = error.get("code") if isinstance(error, dict) else None
-    require(code == error_code, f"{when}, the error is {code!r}; {error_code} is asked for")
-
-
-def require_nothing_left(run: Run) -> None:
-    """Require that no process which an ended run has started outlives it.
-
-    Those that it killed on its way out may take a moment.
-    """
-    until_s = time.monotonic() + _GONE_S
-    gone = run.timeline.wait(lambda: None if run.survivors() else True, until_s)
-    left = [] if gone else [f"{one.pid}: {one.command}" for one in run.survivors()]
-    require(not left, "processes that it started survive it", left[:_SHOWN])
-
 
 @check(
     "lifecycle/9/order-of-states",
@@ -86,11 +45,10 @@ def require_nothing_left(run: Run) -> None:
 )
 def _order_of_states(lab: Lab) -> None:
     good = lab.run()
-    if good.exit_code() != 0:
-        good.fail(f"a job with a valid configuration ended with {good.end_words()}")
+    require_success(good)
     _require_order(good, "in a good run")
     stopped = lab.run()
-    await_state(stopped, "initializing")
+    stopped.wait_for(state="initializing")
     stopped.signal(SIGTERM)
     stopped.exit_code()
     _require_order(stopped, "in a run that was told to stop")
@@ -100,19 +58,8 @@ def _order_of_states(lab: Lab) -> None:
         _require_order(crashed, "in a run that crashed")
 
 
-def _states(run: Run) -> list[str]:
-    """Return the changes of state as they were announced, else as they were seen in the hash.
-
-    A reader of the hash can be ahead of one of the announcements, so the two are not mixed.
-    """
-    announced = run.messages("heartbeat", channel="notify")
-    if not announced:
-        return run.states()
-    return [state for state, _ in groupby(str(one.body.get("state")) for one in announced)]
-
-
 def _require_order(run: Run, when: str) -> None:
-    seen = _states(run)
+    seen = run.states()
     shown = " -> ".join(seen) or "none"
     if run.exit_code() == 0:
         require(seen == list(STATES), f"{when}, the states were {shown}")
@@ -135,7 +82,7 @@ def _require_order(run: Run, when: str) -> None:
 def _sequence_and_time(lab: Lab) -> None:
     good = lab.run()
     stopped = lab.run()
-    await_state(stopped, "initializing")
+    stopped.wait_for(state="initializing")
     stopped.signal(SIGTERM)
     for run in (good, stopped):
         run.exit_code()
@@ -175,21 +122,18 @@ def _require_times(messages: Iterable[Message]) -> None:
         sent.sort(key=lambda one: one.seq)
         for before, after in pairwise(sent):
             require(
-                _moment(before) <= _moment(after),
+                _sent_at(before) <= _sent_at(after),
                 "a later message has an earlier timestamp",
                 [_words(before), _words(after)],
             )
 
 
-def _moment(message: Message) -> datetime:
+def _sent_at(message: Message) -> datetime:
     text = message.body.get("timestamp")
-    try:
-        moment = datetime.fromisoformat(str(text))
-    except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None:
+    found = moment(text)
+    if found is None:
         raise Violation(f"a timestamp is no RFC 3339 time in UTC: {text!r}", _words(message))
-    return moment
+    return found
 
 
 def _words(message: Message) -> str:
@@ -208,9 +152,9 @@ def _words(message: Message) -> str:
 )
 def _initializing_too_long(lab: Lab) -> None:
     run = lab.run(fixture="stall-initializing")
-    await_state(run, "initializing")
+    run.wait_for(state="initializing")
     run.exit_code(within_s=_INITIALIZING_S + _LEAVING_S)
-    require("running" not in _states(run), "it began the work although its time was over")
+    require("running" not in run.states(), "it began the work although its time was over")
     require_failed(
         run, "after its time to initialize", exit_code=69, error_code="INITIALIZATION_TIMEOUT"
     )
@@ -226,7 +170,7 @@ def _initializing_too_long(lab: Lab) -> None:
 )
 def _job_timeout(lab: Lab) -> None:
     run = lab.run(fixture="slow", env={"BAQUP_JOB_TIMEOUT": "1"})
-    await_state(run, "running")
+    run.wait_for(state="running")
     run.exit_code(within_s=1 + _LEAVING_S)
     require_failed(run, "after BAQUP_JOB_TIMEOUT", exit_code=1, error_code="JOB_TIMEOUT")
     require_nothing_left(run)
@@ -244,11 +188,10 @@ def _job_timeout(lab: Lab) -> None:
 )
 def _completing_too_long(lab: Lab) -> None:
     run = lab.run(fixture="stall-completing")
-    await_state(run, "completing")
+    run.wait_for(state="completing")
     code = run.exit_code(within_s=_COMPLETING_S + _LEAVING_S)
     if code == _UNREPORTED:
-        faults = run.output_faults()
-        require(not faults, "it ended with 75, and what it published is not valid", faults)
+        require_valid_output(run, "it ended with 75")
     else:
         require_failed(
             run, "after its time to complete", exit_code=74, error_code="COMPLETION_TIMEOUT"

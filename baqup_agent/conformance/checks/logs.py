@@ -1,4 +1,4 @@
-"""Rules 45 to 48: exit codes, and what the log says."""
+"""Rule 46: the form of the log. Rules 45, 47 and 48 are in `exit`."""
 
 from __future__ import annotations
 

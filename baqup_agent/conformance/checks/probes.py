@@ -6,11 +6,10 @@ import time
 from signal import SIGTERM, SIGUSR1
 
 from baqup_agent.conformance.check import Tier, check
-from baqup_agent.conformance.checks.lifecycle import await_state, require_failed
-from baqup_agent.conformance.checks.signals import SWEEP_LIMIT_S, heeds, startup
+from baqup_agent.conformance.checks.signals import SWEEP_LIMIT_S, heeds, sweep
+from baqup_agent.conformance.endings import require_failed, require_success, require_valid_output
 from baqup_agent.conformance.lab import Lab
 from baqup_agent.conformance.run import Run
-from baqup_agent.conformance.verdicts import require
 
 #: Seconds in which a probe is answered, of those that the machine grants.
 _ANSWER_S = 1.0
@@ -75,12 +74,11 @@ def _in_initializing(lab: Lab) -> None:
 def _in_completing(lab: Lab) -> None:
     run = lab.run(fixture="slow-completing", env=_NEVER)
     _require_answers(run, "completing", times=1)
-    if run.exit_code() != 0:
-        run.fail(f"after SIGUSR1 in completing, it ended with {run.end_words()}")
+    require_success(run, "after SIGUSR1 in completing")
 
 
 def _require_answers(run: Run, state: str, *, times: int) -> None:
-    await_state(run, state)
+    run.wait_for(state=state)
     for _ in range(times):
         _let_beats_arrive(run)
         struck_s = time.monotonic()
@@ -136,12 +134,11 @@ def _require_orderly_end(run: Run) -> None:
 def _at_the_end(lab: Lab) -> None:
     for _ in range(lab.count(2, 20)):
         run = lab.run()
-        await_state(run, "terminated")
+        run.wait_for(state="terminated")
         for _ in range(_LAST_PROBES):
             if not run.signal(SIGUSR1) or not run.pause(_LAST_APART_S):
                 break
-        if run.exit_code() != 0:
-            run.fail(f"SIGUSR1 after terminated: it ended with {run.end_words()}")
+        require_success(run, "after SIGUSR1 in terminated")
         run.close()
 
 
@@ -156,10 +153,9 @@ def _at_the_end(lab: Lab) -> None:
     limit_s=SWEEP_LIMIT_S,
 )
 def _as_process_one(lab: Lab) -> None:
-    for moment_s in startup(lab, lab.count(4, 50)):
-        run = lab.run(pid1=True)
+    for run, moment_s, when in sweep(lab, SIGUSR1, lab.count(4, 50), pid1=True):
         run.signal_at(moment_s, SIGUSR1)
-        _require_survival(run, f"SIGUSR1 {moment_s * 1000:.0f} ms after its start as process 1")
+        _require_survival(run, f"{when} as process 1")
 
 
 @check(
@@ -173,26 +169,22 @@ def _as_process_one(lab: Lab) -> None:
     limit_s=SWEEP_LIMIT_S,
 )
 def _as_any_process(lab: Lab) -> None:
-    for moment_s in startup(lab, lab.count(6, 60)):
-        run = lab.run()
+    for run, moment_s, when in sweep(lab, SIGUSR1, lab.count(6, 60)):
         run.pause(run.started_at_s + moment_s - time.monotonic())
         excused = not heeds(run, SIGUSR1) and not run.messages("heartbeat")
         run.signal(SIGUSR1)
         if excused and run.exit_code() == -SIGUSR1:
             continue
-        _require_survival(run, f"SIGUSR1 {moment_s * 1000:.0f} ms after its start")
+        _require_survival(run, when)
     run = lab.run()
-    await_state(run, "initializing")
+    run.wait_for(state="initializing")
     run.signal(SIGUSR1)
     _require_survival(run, "SIGUSR1 upon the first heartbeat")
 
 
 def _require_survival(run: Run, when: str) -> None:
-    if run.exit_code() != 0:
-        run.fail(f"{when}: it ended with {run.end_words()}; the job had to succeed")
-    faults = run.output_faults()
-    require(not faults, f"{when}: what it published is not valid", faults)
-    run.close()
+    require_success(run, when)
+    require_valid_output(run, when)
 
 
 @check(
@@ -206,7 +198,7 @@ def _require_survival(run: Run, when: str) -> None:
 )
 def _burst(lab: Lab) -> None:
     run = lab.run(fixture="slow", env=_NEVER)
-    await_state(run, "running")
+    run.wait_for(state="running")
     for _ in range(_BURST):
         if not run.signal(SIGUSR1) or not run.pause(_APART_S):
             run.fail(f"a hundred SIGUSR1: it ended with {run.end_words()}")

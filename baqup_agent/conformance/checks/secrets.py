@@ -15,7 +15,8 @@ from urllib.parse import quote, quote_plus, urlsplit
 
 from baqup_agent.conformance.check import check
 from baqup_agent.conformance.lab import Lab
-from baqup_agent.conformance.run import Place, Run
+from baqup_agent.conformance.run import Run
+from baqup_agent.conformance.seen import Place
 from baqup_agent.conformance.strace import traced
 from baqup_agent.conformance.verdicts import NotApplicable, Violation, require
 
@@ -51,7 +52,7 @@ _Found = tuple[str, str]
     limit_s=240.0,
 )
 def _canaries(lab: Lab) -> None:
-    values = {name: _canary(lab) for name in lab.secrets()}
+    values = {name: _canary(lab) for name in lab.agent.secrets()}
     if not values:
         raise NotApplicable("no secret is known; name some in conform.toml: [secrets] names")
     forms = {name: _forms(value) for name, value in values.items()}
@@ -74,7 +75,7 @@ def _canaries(lab: Lab) -> None:
     limit_s=180.0,
 )
 def _overlapping(lab: Lab) -> None:
-    names = lab.secrets()
+    names = lab.agent.secrets()
     if len(names) < 2:  # noqa: PLR2004  two overlap
         raise NotApplicable("it has fewer than two secrets")
     tails = {}
@@ -118,7 +119,7 @@ def _scenes(lab: Lab, values: Mapping[str, str], *, few: bool = False) -> Iterat
     if _BUS_PASSWORD in values and not few:
         yield "with a password that the bus refuses", _ended(lab.run(env=values))
     values = {name: value for name, value in values.items() if name != _BUS_PASSWORD}
-    if "BAQUP_SOURCE_PATH" in lab.variables() or not lab.variables():
+    if "BAQUP_SOURCE_PATH" in lab.agent.variables() or not lab.agent.variables():
         nowhere = {**values, "BAQUP_SOURCE_PATH": "/nowhere/at/all"}
         yield "without a source", _ended(lab.run(env=nowhere))
     for name in _FAILING:

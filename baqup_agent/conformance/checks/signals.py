@@ -8,14 +8,17 @@ from collections.abc import Iterator
 from itertools import cycle
 from pathlib import Path
 from signal import SIGINT, SIGTERM, Signals
+from typing import Any
 
 from baqup_agent.conformance.check import Tier, check
-from baqup_agent.conformance.checks.lifecycle import (
-    await_state,
+from baqup_agent.conformance.endings import (
     require_failed,
     require_nothing_left,
+    require_success,
+    require_valid_output,
 )
 from baqup_agent.conformance.lab import Lab
+from baqup_agent.conformance.messages import part
 from baqup_agent.conformance.run import Run
 from baqup_agent.conformance.verdicts import CannotJudge, require
 
@@ -61,21 +64,41 @@ def heeds(run: Run, number: Signals) -> bool:
 def startup(lab: Lab, count: int) -> Iterator[float]:
     """Yield moments, seconds from exec, that cover an agent's start up to its work."""
     first = lab.run()
-    until_s = await_state(first, "running").at_s - first.started_at_s
+    until_s = first.wait_for(state="running").at_s - first.started_at_s
     first.exit_code()
     yield from lab.offsets(max(_SWEEP_S, until_s), count)
 
 
+def sweep(
+    lab: Lab, number: Signals, count: int, **options: Any
+) -> Iterator[tuple[Run, float, str]]:
+    """Yield fresh runs, each with a moment of its start to send a signal at; close them after it.
+
+    Args:
+        lab: makes the runs.
+        number: the signal, for the words alone: whoever asks for the runs sends it.
+        count: how many runs.
+        **options: as for `Lab.run`.
+
+    Yields:
+        The run, the moment in seconds from exec, and both in words for a message.
+    """
+    for moment_s in startup(lab, count):
+        run = lab.run(**options)
+        yield run, moment_s, f"{number.name} {moment_s * 1000:.0f} ms after its start"
+        run.close()
+
+
 def _working(lab: Lab) -> str | None:
     """Return the fixture whose work outlasts a sweep, if there is one."""
-    return "slow" if lab.has_fixture("slow") else None
+    return lab.described("slow")
 
 
 def _grace_s(lab: Lab) -> float:
     """Return the seconds that an agent may take to end: Docker's, or what completing asks for."""
     if _working(lab):  # it cannot be so far
         return _GRACE_S + _BUSY_S
-    asked = lab.info().get("stop_grace_seconds")
+    asked = lab.agent.info().get("stop_grace_seconds")
     return _BUSY_S + max(_GRACE_S, asked if isinstance(asked, int | float) else 0.0)
 
 
@@ -90,11 +113,9 @@ def _grace_s(lab: Lab) -> float:
     limit_s=SWEEP_LIMIT_S,
 )
 def _as_any_process(lab: Lab) -> None:
-    for moment_s in startup(lab, lab.count(6, 60)):
-        run = lab.run(fixture=_working(lab))
+    for run, moment_s, when in sweep(lab, SIGTERM, lab.count(6, 60), fixture=_working(lab)):
         if run.signal_at(moment_s, SIGTERM):
-            _require_stopped(lab, run, f"SIGTERM {moment_s * 1000:.0f} ms after its start")
-        run.close()
+            _require_stopped(lab, run, when)
 
 
 @check(
@@ -107,12 +128,11 @@ def _as_any_process(lab: Lab) -> None:
     limit_s=SWEEP_LIMIT_S,
 )
 def _as_process_one(lab: Lab) -> None:
-    for moment_s in startup(lab, lab.count(4, 40)):
-        run = lab.run(fixture=_working(lab), pid1=True)
+    ways = {"fixture": _working(lab), "pid1": True}
+    for run, moment_s, when in sweep(lab, SIGTERM, lab.count(4, 40), **ways):
         run.pause(run.started_at_s + moment_s - time.monotonic())
         if _strike_process_one(run):
-            _require_stopped(lab, run, f"SIGTERM {moment_s * 1000:.0f} ms after its start")
-        run.close()
+            _require_stopped(lab, run, when)
 
 
 def _strike_process_one(run: Run) -> bool:
@@ -133,13 +153,16 @@ def _require_stopped(lab: Lab, run: Run, when: str) -> None:
         require(_working(lab) is None, f"{when}, it ended with 0")
         _require_all(run, when)
     else:
-        require(run.manifest() is None, f"{when}, it ended with {run.end_words()} and a manifest")
+        _require_no_manifest(run, when)
     require_nothing_left(run)
 
 
+def _require_no_manifest(run: Run, when: str) -> None:
+    require(run.manifest() is None, f"{when}, it ended with {run.end_words()} and a manifest")
+
+
 def _require_all(run: Run, when: str) -> None:
-    faults = run.output_faults()
-    require(not faults, f"{when}, it ended with 0, and what it published is not valid", faults)
+    require_valid_output(run, f"{when}, it ended with 0")
     status = (run.status() or {}).get("status")
     require(status == "success", f"{when}, it ended with 0 and the status {status!r}")
 
@@ -153,9 +176,8 @@ def _require_all(run: Run, when: str) -> None:
     "the work begins.",
 )
 def _term_in_initializing(lab: Lab) -> None:
-    slow = "slow-initializing" if lab.has_fixture("slow-initializing") else "slow"
-    run = lab.run(fixture=slow)
-    await_state(run, "initializing")
+    run = lab.run(fixture=lab.described("slow-initializing") or "slow")
+    run.wait_for(state="initializing")
     run.signal(SIGTERM)
     run.exit_code(within_s=_GRACE_S + _BUSY_S)
     require_failed(run, "after SIGTERM in initializing", exit_code=1, error_code="ABORTED")
@@ -171,7 +193,7 @@ def _term_in_initializing(lab: Lab) -> None:
 )
 def _term_in_running(lab: Lab) -> None:
     run = lab.run(fixture="slow")
-    await_state(run, "running")
+    run.wait_for(state="running")
     run.signal(SIGTERM)
     run.exit_code(within_s=_GRACE_S + _BUSY_S)
     _require_aborted(run, "after SIGTERM in running")
@@ -179,7 +201,7 @@ def _term_in_running(lab: Lab) -> None:
 
 def _require_aborted(run: Run, when: str) -> None:
     require_failed(run, when, exit_code=1, error_code="ABORTED")
-    error = (run.status() or {}).get("error") or {}
+    error = part(run.status(), "error")
     told = (error.get("category"), error.get("retriable"))
     require(told == ("transient", True), f"{when}, category and retriable of the error are {told}")
     require_nothing_left(run)
@@ -195,11 +217,10 @@ def _require_aborted(run: Run, when: str) -> None:
     remedy="From completing on, take no notice of SIGTERM until the status is reported.",
 )
 def _term_in_completing(lab: Lab) -> None:
-    run = lab.run(fixture="slow-completing" if lab.has_fixture("slow-completing") else None)
-    await_state(run, "completing")
+    run = lab.run(fixture=lab.described("slow-completing"))
+    run.wait_for(state="completing")
     run.signal(SIGTERM)
-    if run.exit_code() != 0:
-        run.fail(f"after SIGTERM in completing, it ended with {run.end_words()}")
+    require_success(run, "after SIGTERM in completing")
     _require_all(run, "after SIGTERM in completing")
 
 
@@ -214,10 +235,9 @@ def _term_in_completing(lab: Lab) -> None:
 )
 def _beats_go_on(lab: Lab) -> None:
     run = lab.run(fixture="slow-completing", env={"BAQUP_AGENT_HEARTBEAT_INTERVAL": "1"})
-    await_state(run, "completing")
+    run.wait_for(state="completing")
     run.signal(SIGTERM)
-    if run.exit_code() != 0:
-        run.fail(f"after SIGTERM in completing, it ended with {run.end_words()}")
+    require_success(run, "after SIGTERM in completing")
     struck_s = run.timeline.entries("signal")[-1].at_s
     lasted_s = run.timeline.entries("exit")[-1].at_s - struck_s
     if lasted_s < _SLOW_S:
@@ -242,12 +262,12 @@ def _beats_go_on(lab: Lab) -> None:
 )
 def _term_around_completing(lab: Lab) -> None:
     timed = lab.run()
-    begin = await_state(timed, "running")
+    begin = timed.wait_for(state="running")
     timed.exit_code()
     lasts_s = timed.timeline.entries("exit")[-1].at_s - begin.at_s
     for offset_s in lab.offsets(lasts_s, lab.count(6, 60)):
         run = lab.run()
-        running = await_state(run, "running")
+        running = run.wait_for(state="running")
         run.signal_at(running.at_s + offset_s - run.started_at_s, SIGTERM)
         _require_all_or_nothing(run, f"SIGTERM {offset_s * 1000:.0f} ms after running began")
         run.close()
@@ -257,7 +277,7 @@ def _require_all_or_nothing(run: Run, when: str) -> None:
     if run.exit_code() == 0:
         _require_all(run, when)
         return
-    require(run.manifest() is None, f"{when}, it ended with {run.end_words()} and a manifest")
+    _require_no_manifest(run, when)
     require_failed(run, when, exit_code=1, error_code="ABORTED")
 
 
@@ -288,7 +308,7 @@ def _strike_many(lab: Lab, *numbers: Signals) -> None:
     """Send signals in turns until the agent has ended, and require one shutdown."""
     names = " and ".join(one.name for one in numbers)
     run = lab.run(fixture="slow")
-    await_state(run, "running")
+    run.wait_for(state="running")
     for _, number in zip(range(_MANY), cycle(numbers), strict=False):
         if not run.signal(number) or not run.pause(_APART_S):
             break
@@ -308,7 +328,7 @@ def _strike_many(lab: Lab, *numbers: Signals) -> None:
 )
 def _term_in_a_blocking_call(lab: Lab) -> None:
     run = lab.run(fixture="blocking")
-    await_state(run, "running")
+    run.wait_for(state="running")
     run.pause(_ANSWER_S)  # for the call to begin
     run.signal(SIGTERM)
     run.exit_code(within_s=_GRACE_S + _BUSY_S)
@@ -326,7 +346,7 @@ def _term_in_a_blocking_call(lab: Lab) -> None:
 )
 def _term_with_a_child(lab: Lab) -> None:
     run = lab.run(fixture="child")
-    await_state(run, "running")
+    run.wait_for(state="running")
     until_s = time.monotonic() + _GRACE_S
     if not run.timeline.wait(lambda: run.ended or run.survivors() or None, until_s):
         raise CannotJudge("the fixture child starts no process in running")

@@ -1,4 +1,4 @@
-"""Rules 36 to 42: what lies in staging, at every instant."""
+"""Rules 36 to 40: what lies in staging, at every instant. Rules 41, 42 are in `publication`."""
 
 from __future__ import annotations
 
@@ -12,15 +12,17 @@ from signal import SIGKILL
 
 from baqup_agent.conformance import confined
 from baqup_agent.conformance.check import check
+from baqup_agent.conformance.endings import require_success, require_valid_output
 from baqup_agent.conformance.lab import Lab
-from baqup_agent.conformance.run import Place, Run
-from baqup_agent.conformance.strace import MOVES, SYNCS, WRITES, Call, calls_in, slowed, traced
+from baqup_agent.conformance.run import Run
+from baqup_agent.conformance.seen import Place
+from baqup_agent.conformance.strace import MOVES, slowed
 from baqup_agent.conformance.timeline import Entry
-from baqup_agent.conformance.verdicts import NotApplicable, Violation, require
+from baqup_agent.conformance.verdicts import NotApplicable, require
 
 #: Seconds by which each step of a publication is delayed, where that can be done: most kills
 #: would otherwise strike before or after it.
-_STEP_S = 0.05
+STEP_S = 0.05
 
 #: The same where a kill has to strike between two steps: longer than the kernel's word takes to
 #: reach us on a busy machine.
@@ -37,7 +39,7 @@ _SPOILED = {
 }
 
 #: Attempts to strike in a window, or to see all that happens, before the check gives up.
-_ATTEMPTS = 4
+ATTEMPTS = 4
 
 #: Files of a job's directory that are not its output.
 _ASIDE = (".staging", ".baqup-status.json")
@@ -55,20 +57,18 @@ _ASIDE = (".staging", ".baqup-status.json")
     limit_s=300.0,
 )
 def _kill_sweep(lab: Lab) -> None:
-    whole = lab.run(below=slowed((*MOVES, "rmdir", "unlinkat"), _STEP_S))
-    require(whole.exit_code() == 0, f"a valid job ended with {whole.end_words()}")
+    whole = lab.run(below=slowed((*MOVES, "rmdir", "unlinkat"), STEP_S))
+    require_success(whole)
     begins_s, ends_s = _span(whole)
     count = lab.count(8, 60)
     for step, part in enumerate(lab.offsets(1.0, count)):
         early = step % 4 == 0  # one in four over the whole run, the others while it publishes
         moment_s = part * ends_s if early else begins_s + part * (ends_s - begins_s)
-        run = lab.run(below=slowed((*MOVES, "rmdir", "unlinkat"), _STEP_S))
+        run = lab.run(below=slowed((*MOVES, "rmdir", "unlinkat"), STEP_S))
         run.signal_at(moment_s, SIGKILL)
         _kill(run)
         if run.manifest() is not None:
-            faults = run.output_faults()
-            what = f"killed {moment_s * 1000:.0f} ms after its start, it left a manifest that lies"
-            require(not faults, what, faults)
+            require_valid_output(run, f"killed {moment_s * 1000:.0f} ms after its start")
 
 
 def _span(run: Run) -> tuple[float, float]:
@@ -89,7 +89,7 @@ def _span(run: Run) -> tuple[float, float]:
     remedy="Report success, and enter terminated, only when the manifest is in its place.",
 )
 def _kill_before_the_manifest(lab: Lab) -> None:
-    for _ in range(_ATTEMPTS):
+    for _ in range(ATTEMPTS):
         run = _killed_before_the_manifest(lab)
         if run is None:
             continue
@@ -122,17 +122,17 @@ def _await_published(run: Run) -> None:
     """
     within_s = 60.0
     found = run.timeline.wait(
-        lambda: next(_published(run), None) or (run.ended or None), time.monotonic() + within_s
+        lambda: next(published(run), None) or (run.ended or None), time.monotonic() + within_s
     )
     if found is None:
         run.fail(f"no artifact was published within {within_s:g} s")
     if found is True:
         run.settle()
-        if next(_published(run), None) is None:
+        if next(published(run), None) is None:
             run.fail(f"it ended ({run.end_words()}) and published nothing")
 
 
-def _published(run: Run) -> Iterator[Entry]:
+def published(run: Run) -> Iterator[Entry]:
     """Yield what came to be, or left, in the job's directory itself."""
     for entry in run.timeline.entries("file"):
         job, _, name = entry.data[1].partition("/")
@@ -161,16 +161,14 @@ def _rerun_after_a_kill(lab: Lab) -> None:
         mark = lab.random.randbytes(32)
         _leave(run, mark)
         again = lab.run(again=run)
-        if again.exit_code() != 0:
-            again.fail(f"killed {where} and run again, it ended with {again.end_words()}")
-        faults = again.output_faults()
-        require(not faults, f"killed {where} and run again, its output is not valid", faults)
+        require_success(again, f"killed {where} and run again")
+        require_valid_output(again, f"killed {where} and run again")
         mixed = [path.name for path in _output(again) if mark in path.read_bytes()]
         require(not mixed, f"leftovers of the run killed {where} are in its output", mixed)
 
 
 def _killed_in_running(lab: Lab) -> Run | None:
-    run = lab.run(fixture="slow" if lab.has_fixture("slow") else None, below=slowed(MOVES, 0.3))
+    run = lab.run(fixture=lab.described("slow"), below=slowed(MOVES, 0.3))
     run.wait_for(state="running")
     run.wait_for_file(".staging")
     _kill(run)
@@ -249,131 +247,8 @@ def _spoiled(lab: Lab, kind: str, words: str) -> bool:
 )
 def _manifest_matches(lab: Lab) -> None:
     run = lab.run()
-    if run.exit_code() != 0:
-        run.fail(f"a job with a valid configuration ended with {run.end_words()}")
-    faults = run.output_faults()
-    require(not faults, "what is published is not what the manifest says", faults)
-
-
-@check(
-    "storage/41/manifest-last",
-    rule="The manifest comes into its place whole, by a move, and after everything else.",
-    source="Contract §4",
-    how="The kernel tells (inotify) what happens in the job's directory, in its order; strace, "
-    "where it may trace, slows the moves down so that nothing is missed.",
-    remedy="Write the manifest in .staging and rename it last.",
-)
-def _manifest_last(lab: Lab) -> None:
-    tracer = slowed(MOVES, _STEP_S)
-    patient = None if tracer or not lab.has_fixture("slow") else "slow"
-    for _ in range(_ATTEMPTS):
-        run = lab.run(below=tracer, fixture=patient)
-        if run.exit_code() != 0:
-            run.fail(f"a valid job ended with {run.end_words()}")
-        if _seen_from_the_start(run):
-            _judge_order(run)
-            return
-    raise NotApplicable(
-        "it published before the kernel told of its directory; install strace, or describe "
-        "[fixtures.slow]"
-    )
-
-
-def _seen_from_the_start(run: Run) -> bool:
-    """Tell whether the job's directory was watched before anything was published in it."""
-    return any(
-        word in ("written", "moved here", "moved away", "deleted")
-        and path.startswith(f"{run.job_id}/")
-        for word, path in _until_manifest(run)
-    )
-
-
-def _until_manifest(run: Run) -> Iterator[tuple[str, str]]:
-    for entry in run.timeline.entries("file"):
-        yield entry.data
-        if entry.data[1] == f"{run.job_id}/manifest.json":
-            return
-
-
-def _judge_order(run: Run) -> None:
-    order = [entry.data for entry in _published(run)]
-    told = [f"{path.partition('/')[2]} {word}" for word, path in order]
-    manifest = [at for at, (_, path) in enumerate(order) if path.endswith("/manifest.json")]
-    require(manifest, "no manifest came into its place", told)
-    require(
-        "manifest.json written" not in told,  # a link only creates it
-        "the manifest was made in its place, where it can be seen half written; move it there",
-        told,
-    )
-    later = told[manifest[0] + 1 :]
-    require(not later, "after the manifest came into its place, something was changed there", told)
-
-
-@check(
-    "storage/42/synced",
-    rule="Every file is synced before it is moved to its place, and the directory after the "
-    "artifacts' moves and after the manifest's.",
-    source="Contract §4",
-    how="strace tells the calls of one run; the last write to each published file, its sync, its "
-    "move and the syncs of the directory have to be in that order.",
-    remedy="fsync each file when it is written, and the job's directory after the artifacts were "
-    "moved and again after the manifest was.",
-)
-def _synced(lab: Lab) -> None:
-    run = lab.run(below=lambda place: traced(place.root / "calls", (*MOVES, *SYNCS, *WRITES)))
-    if run.exit_code() != 0:
-        run.fail(f"a valid job ended with {run.end_words()}")
-    calls = calls_in(run.place.root / "calls")
-    moves = {
-        Path(call.paths[-1]).name: call
-        for call in calls
-        if call.name in MOVES and _is_in(call.paths[-1:], run.job_dir)
-    }
-    manifest = moves.pop("manifest.json", None)
-    if manifest is None:
-        raise Violation("the manifest was not moved into its place", _words(moves.values()))
-    for name, move in (*moves.items(), ("manifest.json", manifest)):
-        _require_synced(calls, name, move)
-    _require_directory_synced(calls, run.job_dir, list(moves.values()), manifest)
-
-
-def _is_in(paths: tuple[str, ...], directory: Path) -> bool:
-    return any(Path(path).parent == directory for path in paths)
-
-
-def _words(moves: object) -> list[str]:
-    return [f"{call.name} {' '.join(call.paths)}" for call in moves]  # type: ignore[attr-defined]
-
-
-def _require_synced(calls: list[Call], name: str, move: Call) -> None:
-    """Require that a file was synced after its last write and before its move."""
-    source = move.paths[0]
-    changed = [one.ended for one in calls if one.name in WRITES and one.paths[:1] == (source,)]
-    since = max((one for one in changed if one < move.began), default=-1)
-    synced = any(
-        since < one.began and one.ended <= move.began for one in calls if _syncs(one, source)
-    )
-    require(synced, f"{name} was moved to its place before it was synced")
-
-
-def _require_directory_synced(
-    calls: list[Call], directory: Path, moves: list[Call], manifest: Call
-) -> None:
-    syncs = [one for one in calls if _syncs(one, str(directory))]
-    moved = max((one.ended for one in moves), default=-1)
-    require(
-        not moves or any(moved <= one.began and one.ended <= manifest.began for one in syncs),
-        "the directory was not synced between the artifacts' moves and the manifest's",
-    )
-    require(
-        any(one.began >= manifest.ended for one in syncs),
-        "the directory was not synced after the manifest's move",
-    )
-
-
-def _syncs(call: Call, path: str) -> bool:
-    """Tell whether a call brings a path to the disk."""
-    return call.name in ("sync", "syncfs") or (call.name in SYNCS and call.paths[:1] == (path,))
+    require_success(run)
+    require_valid_output(run, "in a good job")
 
 
 def _kill(run: Run) -> None:

@@ -2,7 +2,8 @@
 
 ``LINGER`` names initializing or completing, ``LINGER_S`` the seconds that it stays there, as on a
 slow disk; ``LIMIT_S`` shortens that state's deadline. In running it can be told to wait for a
-``call`` that cannot be interrupted, or for a ``child`` that is deaf to SIGTERM.
+``call`` that cannot be interrupted, or for a ``child`` that is deaf to SIGTERM; to announce one
+long operation (``intent``), or to get ``stuck`` and beat on.
 """
 
 from __future__ import annotations
@@ -17,6 +18,10 @@ from baqup_agent import CONTRACT, Agent, Job
 from baqup_agent.staging.area import Staging
 
 FOREVER_S = 3600
+
+#: Seconds that the announced operation takes, and the work after it: the beats in between count.
+OPERATION_S, REST_S = 2.0, 3.0
+
 STATE = os.environ.get("LINGER", "")
 STEPS = {"initializing": "prepare", "completing": "publish"}
 
@@ -34,6 +39,19 @@ class LingeringAgent(Agent):
             time.sleep(FOREVER_S)
         if STATE == "child":
             job.run(["sh", "-c", f"trap '' TERM; sleep {FOREVER_S} & wait"])
+        if STATE == "intent":
+            self.operate(job)
+        if STATE == "stuck":
+            job.touch()
+            job.cancellation.sleep(FOREVER_S)
+
+    def operate(self, job: Job) -> None:
+        """Announce one operation, carry it out, and work on after it."""
+        with job.intent("linger", expected_duration_s=OPERATION_S):
+            job.log.info("operation begins")
+            job.cancellation.sleep(OPERATION_S)
+            job.log.info("operation ends")
+        job.cancellation.sleep(REST_S)
 
 
 def slow_down(step: str, seconds: float) -> None:

@@ -226,7 +226,7 @@ class _Extraction:
             if member.extents is not None:
                 self._write_extents(fd, member)
             elif member.size:
-                self._write_all(fd)
+                self._write_all(fd, member.size)
             if complete:
                 os.utime(fd, ns=(member.mtime_ns, member.mtime_ns))
             else:
@@ -234,12 +234,12 @@ class _Extraction:
         finally:
             os.close(fd)
 
-    def _write_all(self, fd: int) -> None:
-        reader = self._reader
-        while piece := reader.piece():
+    def _write_all(self, fd: int, missing: int) -> None:
+        while missing and (piece := self._reader.piece()):
             written = os.write(fd, piece)
             while written < len(piece):
                 written += os.write(fd, memoryview(piece)[written:])
+            missing -= written
             self._observer.data(written)
 
     def _write_extents(self, fd: int, member: Member) -> None:

@@ -33,6 +33,10 @@ if TYPE_CHECKING:
 
 _SHOW_EVERY_S = 0.1
 
+#: Members and pieces between two looks at clock and cancellation; a power of two. A piece from so
+#: many bytes on is worth a look of its own.
+_LOOK_EVERY, _LARGE_BYTES = 16, 1 << 16
+
 #: What reading and hashing manages on a slow disk, for the time that the intent announces.
 _SLOW_BYTES_PER_S = 50_000_000
 
@@ -218,6 +222,7 @@ class _Watcher:
         self._expected_bytes = expected_bytes if isinstance(expected_bytes, int) else 0
         self._files = 0
         self._bytes = 0
+        self._told = 0
         self._current = b""
         self._shown_s = 0.0
         self._note = notes_of(job)
@@ -230,12 +235,10 @@ class _Watcher:
 
     def data(self, count: int) -> None:
         """Count content that was written."""
-        self._check()
         self._bytes += count
-        now = time.monotonic()
-        if now - self._shown_s >= _SHOW_EVERY_S:
-            self._shown_s = now
-            self._show()
+        self._told += 1
+        if count >= _LARGE_BYTES or not self._told % _LOOK_EVERY:
+            self._look()
 
     def note(self, code: str, name: bytes, message: str) -> None:
         """Tell the controller what could not be kept."""
@@ -259,6 +262,13 @@ class _Watcher:
         )
         words = "nothing restored, as asked" if dry_run else "tree restored"
         self._job.log.info(words, files=self._files, bytes=self._bytes)
+
+    def _look(self) -> None:
+        self._check()
+        now = time.monotonic()
+        if now - self._shown_s >= _SHOW_EVERY_S:
+            self._shown_s = now
+            self._show()
 
     def _show(self) -> None:
         percent = None

@@ -237,8 +237,8 @@ def test_target_staging_and_source_are_apart(
 
 
 def test_a_cancelled_restore_stops(jobs: Jobs, source: Path, target: Path) -> None:
-    """Cancellation is noticed while the tree is written."""
-    for number in range(10):
+    """Cancellation is noticed while the tree is written, a few files later."""
+    for number in range(100):
         (source / str(number)).write_bytes(b"x")
     published = jobs.snapshot(source)
     write = os.write
@@ -255,4 +255,4 @@ def test_a_cancelled_restore_stops(jobs: Jobs, source: Path, target: Path) -> No
 
     names = {path.name for path in target.iterdir()}
     assert MARKER in names
-    assert len(names) == 2
+    assert len(names) < 20

@@ -118,9 +118,10 @@ class Agent:
             "build": dict(cls.build),
             "roles": [role.value for role in cls.roles()],
             "capabilities": {
-                "compression": ["zstd", "gzip", *_installed("lz4"), "none"],
-                "checksums": ["sha256", "sha512", *_installed("blake3")],
-                "parallel": False,
+                "compression": ["zstd", "gzip", *_if_installed("lz4", "lz4"), "none"],
+                "checksums": ["sha256", "sha512", *_if_installed("blake3", "blake3")],
+                "encryption": _if_installed("cryptography", "aes-256-gcm", "chacha20-poly1305"),
+                "parallel": True,  # the compressor takes the workers that it is given
             },
             "requirements": dict(cls.requirements),
             "stop_grace_seconds": STOP_GRACE_S,
@@ -184,8 +185,8 @@ def _told(declaration: Declaration) -> list[dict[str, Any]]:
     ]
 
 
-def _installed(package: str) -> list[str]:
-    """The package's name as a list, empty where it is not installed."""
+def _if_installed(package: str, *names: str) -> list[str]:
+    """Return what a package brings with it; nothing where it is not installed."""
     from importlib.util import find_spec
 
-    return [package] if find_spec(package) is not None else []
+    return list(names) if find_spec(package) is not None else []

@@ -64,6 +64,24 @@ def test_info_tells_the_variables_and_the_leaves() -> None:
     }
 
 
+@pytest.mark.parametrize("installed", [True, False])
+def test_info_tells_what_the_installed_packages_can(
+    installed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ciphers, checksums and compressions of optional packages are offered where those are."""
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: object() if installed else None)
+
+    info = FsAgent.info()
+
+    assert_keeps("info", info)
+    capabilities = info["capabilities"]
+    ciphers = {"aes-256-gcm", "chacha20-poly1305"}
+    assert set(capabilities["encryption"]) == (ciphers if installed else set())
+    assert ("lz4" in capabilities["compression"]) is installed
+    assert ("blake3" in capabilities["checksums"]) is installed
+    assert capabilities["parallel"] is True
+
+
 def test_the_leaves_of_a_refined_lifecycle_are_told() -> None:
     """By their names below the phase, as they stand on the wire."""
     from tests.runtime.leafy import LeafyAgent

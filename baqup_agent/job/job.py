@@ -234,7 +234,8 @@ class Job(Generic[L]):
             stdin: bytes, an open file or any binary stream, such as an opened artifact, to feed
                 it; nothing by default. A stream that cannot be read is the error then.
             stdout: takes its output piece by piece, for example an artifact; by default the
-                output is collected and returned.
+                output is collected and returned. An artifact is given up with the child that
+                fails: a second try needs a new one.
             env: variables added to the inherited environment, which carries no
                 ``BAQUP_SECRET_*`` and no bus URL: pass on what the child needs.
             cwd: its working directory.

@@ -78,7 +78,9 @@ class _Asked:
 @click.option("--tier", type=click.Choice(["A", "B"]), help="A: any agent; B: one with fixtures.")
 @click.option("--strict", is_flag=True, help="A broken SHOULD counts.")
 @click.option(
-    "--complete", is_flag=True, help="Every check has to apply, unless FILE says why it does not."
+    "--complete",
+    is_flag=True,
+    help="Every check has to apply, at least in part, unless FILE says why not.",
 )
 @click.option("--seed", type=int, metavar="N", help="Repeats what was drawn at random.")
 @click.option("--repeat", type=click.IntRange(min=1), default=1, metavar="N", help="Times each.")

@@ -7,7 +7,10 @@ comes from the data files of ``spec/``.
 
     check.py      what a check is, and the table of all of them (checks/)
     lab.py        what a check is handed: it makes runs
-    run.py        one run: its signals, states, files, output, end
+    subject.py    what the agent says of itself before any job
+    start.py      how a run begins
+    run.py        one run: what is done to it and waited for; seen.py is what was seen of it
+    endings.py    what many checks require of a run, as delivery.py and regularity.py
     timeline.py   all that was seen of a run, by one clock
     keeper.py     the process above each agent, that leaves nothing of it behind
     proxy.py      the faulty line to the bus

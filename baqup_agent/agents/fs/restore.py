@@ -222,7 +222,7 @@ class _Watcher:
         self._expected_bytes = expected_bytes if isinstance(expected_bytes, int) else 0
         self._files = 0
         self._bytes = 0
-        self._told = 0
+        self._told = -1  # the first step is one to look at
         self._current = b""
         self._shown_s = 0.0
         self._note = notes_of(job)
@@ -231,14 +231,12 @@ class _Watcher:
         """Count a member that is about to be written."""
         self._files += member.kind is not Kind.DIRECTORY
         self._current = member.name
-        self.data(0)
+        self._step(member.size)
 
     def data(self, count: int) -> None:
-        """Count content that was written."""
+        """Count content that was written; what is passed over may be large, and is looked at."""
         self._bytes += count
-        self._told += 1
-        if count >= _LARGE_BYTES or not self._told % _LOOK_EVERY:
-            self._look()
+        self._step(count or _LARGE_BYTES)
 
     def note(self, code: str, name: bytes, message: str) -> None:
         """Tell the controller what could not be kept."""
@@ -262,6 +260,11 @@ class _Watcher:
         )
         words = "nothing restored, as asked" if dry_run else "tree restored"
         self._job.log.info(words, files=self._files, bytes=self._bytes)
+
+    def _step(self, size_bytes: int) -> None:
+        self._told += 1
+        if size_bytes >= _LARGE_BYTES or not self._told % _LOOK_EVERY:
+            self._look()
 
     def _look(self) -> None:
         self._check()

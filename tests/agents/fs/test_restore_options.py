@@ -17,13 +17,16 @@ from baqup_agent.agents.fs.target import TARGET_VARIABLES, Target
 from baqup_agent.config.declaration import declare
 from baqup_agent.contract import Role
 from baqup_agent.errors import (
+    Aborted,
     ConfigError,
     DataError,
     IOFailure,
+    JobCancelled,
     LimitExceeded,
     OutputError,
     VerificationFailed,
 )
+from baqup_agent.security.archive_reader.stream import ForwardStream
 from baqup_agent.security.member import Kind, Member
 from baqup_agent.staging.archive import ArchiveWriter
 from tests.agents.fs.jobs import Jobs, Run
@@ -150,6 +153,32 @@ def test_a_dry_run_lists_and_leaves_the_target_alone(
     assert metadata["dry_run"] is True
     assert metadata["files_restored"] == 0
     assert metadata["entries_planned"] == len(listed)
+
+
+@pytest.mark.parametrize("options", [{"dry_run": True}, {"only": ["small"]}], ids=["dry", "only"])
+def test_cancellation_is_heard_while_large_files_are_passed_over(
+    jobs: Jobs, source: Path, target: Path, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is read and not written takes its time too."""
+    for number in range(12):
+        (source / f"large-{number}").write_bytes(bytes(1 << 20))
+    (source / "small").write_bytes(b"x")
+    published = jobs.snapshot(source)
+    places: list[int] = []
+    read = ForwardStream._fill
+
+    def cancelling(stream: ForwardStream) -> bool:
+        places.append(stream.at)
+        if stream.at > 2 << 20:
+            jobs.last.token.cancel(Aborted("enough"))
+        return read(stream)
+
+    monkeypatch.setattr(ForwardStream, "_fill", cancelling)
+
+    with pytest.raises(JobCancelled):
+        bring_back(jobs, published, target, **options)
+
+    assert places[-1] < 6 << 20
 
 
 def test_a_dry_run_finds_what_is_wrong(jobs: Jobs, published: Path, target: Path) -> None:

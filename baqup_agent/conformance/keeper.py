@@ -30,6 +30,9 @@ _MS_NOSUID_NODEV_NOEXEC = 0xE
 #: Seconds for everything below to be gone after it was killed.
 _KILL_S = 10.0
 
+#: Seconds between two looks where nothing is heard: who cannot be killed yet says nothing.
+_LOOK_S = 0.05
+
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
 
@@ -56,7 +59,7 @@ def main() -> None:
         _tell(failed=error.strerror)
     else:
         _watch(agent, wake_read)
-    _kill_all()
+    _kill_all(wake_read)
 
 
 def _line() -> bytes:
@@ -195,7 +198,8 @@ def _reap(child: int) -> None:
         return
 
 
-def _kill_all() -> None:
+def _kill_all(wake: int) -> None:
+    """End all that descends from here, and what that starts meanwhile."""
     deadline_s = time.monotonic() + _KILL_S
     while time.monotonic() < deadline_s:
         left = below(os.getpid())
@@ -208,7 +212,9 @@ def _kill_all() -> None:
                 continue
         for child in _children(os.getpid()):
             _reap(child)
-        time.sleep(0.002)
+        # Who is a grandchild is ours, and heard of, once its parent has gone.
+        if select.select([wake], [], [], _LOOK_S)[0]:
+            os.read(wake, 65536)
 
 
 def _parents() -> dict[int, int]:

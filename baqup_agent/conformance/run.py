@@ -40,10 +40,7 @@ class Run(Seen):
 
     def signal_at(self, after_s: float, number: Signals) -> bool:
         """Send a signal so many seconds after its start; False if it ended before that."""
-        while (remaining_s := self.started_at_s + after_s - time.monotonic()) > 0:
-            if self.ended:
-                return False
-            time.sleep(min(remaining_s, 0.01))
+        self.timeline.wait(lambda: self.ended or None, self.started_at_s + after_s)
         return self.signal(number)
 
     def wait_for(self, *, state: str, within_s: float = WITHIN_S) -> Entry:

@@ -203,6 +203,7 @@ class EmbeddedServer:
                     f"the embedded server gave no answer in {self._start_timeout_s:g} s: "
                     f"{_last_words(directory)}"
                 )
+            # A server has no way to tell its parent that it listens; asking it is the only one.
             time.sleep(_POLL_S)
 
 

@@ -12,7 +12,8 @@ from collections.abc import Collection
 
 _PR_SET_CHILD_SUBREAPER = 36
 
-#: Pause between two looks at whether children have gone, seconds.
+#: Pause between two looks at whether descendants have gone, seconds. The kernel tells of the end of
+#: a child, not of a grandchild's, and of no fork; so the whole tree is looked at anew.
 _LOOK_EVERY_S = 0.02
 
 

@@ -112,6 +112,7 @@ def _guard(reader: int, mark: bytes) -> None:
         for pid in _marked(mark):
             with contextlib.suppress(OSError):
                 os.kill(pid, signal.SIGKILL)
+        # Nothing tells of a process that takes on the mark, and the agent that would is dead.
         time.sleep(_SECOND_LOOK_S)
 
 

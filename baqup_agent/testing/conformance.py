@@ -124,8 +124,9 @@ def tell(result: Result, *, strict: bool) -> None:
     if result.outcome is Outcome.FAIL:
         if strict or result.check.level is Level.MUST:
             _fail(result)
+        # Of pytest's outcomes, the one that breaks no build and is told with its reason (-rs).
         pytest.skip(f"SHOULD broken: {result.message}")
-    if result.outcome is not Outcome.PASS:
+    if result.outcome is not Outcome.PASS:  # it does not apply to this agent, for the reason told
         pytest.skip(f"{result.outcome}: {result.message}")
 
 

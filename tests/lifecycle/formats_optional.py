@@ -1,19 +1,12 @@
-"""What a test may lack on a developer's machine, and must have in continuous integration."""
+"""Packages that formats need and a test may lack."""
 
 from __future__ import annotations
 
 import importlib.util
-import os
-from typing import NoReturn
 
 import pytest
 
-
-def lacking(what: str) -> NoReturn:
-    """Skip the test for want of something; in continuous integration that is a failure."""
-    if os.environ.get("CI") == "true":
-        pytest.fail(f"{what}, which continuous integration has to have")
-    pytest.skip(what)
+from tests.lacking import lacking
 
 
 @pytest.fixture

@@ -21,8 +21,8 @@ from baqup_agent.lifecycle.formats import (
 )
 from baqup_agent.lifecycle.machine import Machine
 from baqup_agent.lifecycle.refinement import refine
+from tests.lacking import lacking
 from tests.lifecycle import formats_effects as effects
-from tests.lifecycle.formats_optional import lacking
 from tests.lifecycle.formats_refinements import lifecycles
 from tests.lifecycle.formats_scxml import Interpreter
 

@@ -18,7 +18,7 @@ from baqup_agent.security.member import printable
 @pytest.fixture
 def root(tmp_path: Path) -> Iterator[int]:
     """A root with a directory, a file and links in it."""
-    base = tmp_path / "root"
+    base = tmp_path / "tree"
     (base / "a" / "b").mkdir(parents=True)
     (base / "file").touch()
     (base / "link").symlink_to("a")
@@ -35,7 +35,7 @@ def place_of(fd: int) -> Path:
 
 def test_a_directory_is_reached_again_and_again(root: int, tmp_path: Path) -> None:
     """The same tree goes up, down and sideways."""
-    base = tmp_path / "root"
+    base = tmp_path / "tree"
     with Tree(root) as tree:
         for path in ((), (b"a",), (b"a", b"b"), (), (b"a", b"b"), (b"a",)):
             found = place_of(tree.enter(path))
@@ -57,7 +57,7 @@ def test_what_is_no_directory_is_not_entered(root: int, path: tuple[bytes, ...])
 
 def test_deep_paths_take_few_descriptors(root: int, tmp_path: Path) -> None:
     """However deep the paths, only some descriptors are open, and none is left at the end."""
-    place = tmp_path / "root"
+    place = tmp_path / "tree"
     for _ in range(200):
         place /= "d"
         place.mkdir()
@@ -66,7 +66,7 @@ def test_deep_paths_take_few_descriptors(root: int, tmp_path: Path) -> None:
         for depth in (200, 199, 150, 151, 10, 180, 1, 200):
             found = place_of(tree.enter([b"d"] * depth))
 
-            assert len(found.relative_to(tmp_path / "root").parts) == depth
+            assert len(found.relative_to(tmp_path / "tree").parts) == depth
             assert open_descriptors() <= before + 66
     assert open_descriptors() == before
 
@@ -80,8 +80,8 @@ def test_a_directory_that_is_replaced_is_not_entered_again(root: int, tmp_path: 
     with Tree(root) as tree:
         tree.enter((b"a", b"b"))
         tree.enter(())
-        (tmp_path / "root" / "a").rename(tmp_path / "elsewhere")
-        (tmp_path / "root" / "a").symlink_to("../elsewhere")
+        (tmp_path / "tree" / "a").rename(tmp_path / "elsewhere")
+        (tmp_path / "tree" / "a").symlink_to("../elsewhere")
 
         with pytest.raises(OSError) as caught:
             tree.enter((b"a", b"b"))
@@ -99,7 +99,7 @@ def test_a_directory_that_is_replaced_is_not_entered_again(root: int, tmp_path: 
         (b"a/..", (), 0),
         (b"..", None, 0),
         (b"a/../..", None, 0),
-        (b"out/root/a", None, 1),
+        (b"out/tree/a", None, 1),
         (b"far", None, 1),
         (b"far/b", None, 1),
         (b"/a", None, 0),
@@ -119,8 +119,8 @@ def test_a_text_leads_to_a_place(
 
 def test_circles_end(root: int, tmp_path: Path) -> None:
     """Links that lead to each other are told as that."""
-    (tmp_path / "root" / "one").symlink_to("two")
-    (tmp_path / "root" / "two").symlink_to("one")
+    (tmp_path / "tree" / "one").symlink_to("two")
+    (tmp_path / "tree" / "two").symlink_to("one")
     with Tree(root) as tree:
         found = resolve(tree, (), b"one/x")
 
@@ -167,7 +167,7 @@ def test_places_are_where_the_kernel_goes(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     """Where the kernel reaches something, the place is the same; a place is never outside."""
-    base = tmp_path_factory.mktemp("web") / "root"
+    base = tmp_path_factory.mktemp("web") / "tree"
     base.mkdir()
     for folder in folders:
         (base / folder).mkdir(parents=True, exist_ok=True)

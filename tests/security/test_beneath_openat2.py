@@ -22,7 +22,7 @@ def root(
         monkeypatch.setattr(openat2, "available", lambda: False)
     elif not openat2.available():
         pytest.skip("the kernel refuses openat2")
-    base = tmp_path / "root"
+    base = tmp_path / "tree"
     (base / "a" / "b" / "c").mkdir(parents=True)
     (base / "file").touch()
     (base / "link").symlink_to("a")
@@ -39,7 +39,7 @@ def test_a_directory_is_opened(root: int, path: tuple[bytes, ...]) -> None:
     fd = open_beneath(root, path)
     try:
         there = Path(f"/proc/self/fd/{fd}").readlink()
-        assert os.fsencode(there).endswith(b"/root/" + b"/".join(path))
+        assert os.fsencode(there).endswith(b"/tree/" + b"/".join(path))
         assert not os.get_inheritable(fd)
     finally:
         os.close(fd)
@@ -51,10 +51,10 @@ def test_a_directory_is_opened(root: int, path: tuple[bytes, ...]) -> None:
         ((b"link",), {errno.ENOTDIR, errno.ELOOP}),
         ((b"link", b"b"), {errno.ENOTDIR, errno.ELOOP}),
         ((b"a", b"out"), {errno.ENOTDIR, errno.ELOOP}),
-        ((b"a", b"out", b"root"), {errno.ENOTDIR, errno.ELOOP}),
+        ((b"a", b"out", b"tree"), {errno.ENOTDIR, errno.ELOOP}),
         ((b"a", b"magic", b"etc"), {errno.ENOTDIR, errno.ELOOP}),
         ((b"file",), {errno.ENOTDIR}),
-        ((b"a", b"..", b"..", b"root"), {errno.EXDEV}),
+        ((b"a", b"..", b"..", b"tree"), {errno.EXDEV}),
         ((b"..",), {errno.EXDEV}),
         ((b"a", b"nothing", b"b"), {errno.ENOENT}),
         ((b"a", b"n" * 300), {errno.ENAMETOOLONG}),

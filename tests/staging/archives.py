@@ -13,11 +13,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-import pytest
-
 from baqup_agent.security.archive_reader import ArchiveReader
 from baqup_agent.security.member import Kind, Member
 from baqup_agent.staging.archive import ArchiveWriter
+from tests.lacking import lacking
 
 NOW_NS = 1_700_000_000_123_456_789
 
@@ -99,12 +98,9 @@ def whole(member: Member, stored: bytes) -> bytes:
 
 
 def need(program: str) -> None:
-    """Skip the test where an oracle is absent; where all oracles were installed, fail."""
+    """Go on only where an oracle is there."""
     if shutil.which(program) is None:
-        reason = f"{program} is absent, an oracle of this test: package {_PACKAGES[program]}"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
+        lacking(f"{program} is absent, an oracle of this test: package {_PACKAGES[program]}")
 
 
 def run(arguments: Sequence[str | bytes | Path], stdin: bytes | None = None) -> bytes:

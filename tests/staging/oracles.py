@@ -5,13 +5,12 @@ from __future__ import annotations
 import base64
 import io
 import os
-import shutil
 import subprocess
+from importlib import import_module
 from pathlib import Path
 
-import pytest
-
 from baqup_agent.security.secret import Secret
+from tests.lacking import command, lacking
 
 
 class _Kept(io.BytesIO):
@@ -68,18 +67,10 @@ class Tink:
 
 def oracle(module: str):
     """Import a package that only judges; where CI is set it must be there."""
-    if os.environ.get("CI"):
-        return __import__(module)
-    return pytest.importorskip(module, reason=f"a second oracle, {module}, is absent")
-
-
-def command(name: str) -> str:
-    """Return the path of a program that only judges; where CI is set it must be there."""
-    path = shutil.which(name)
-    if path is None and not os.environ.get("CI"):
-        pytest.skip(f"a second oracle, the command {name}, is absent")
-    assert path is not None, f"the command {name} must be there in CI"
-    return path
+    try:
+        return import_module(module)
+    except ImportError:
+        lacking(f"a second oracle, {module}, is absent")
 
 
 def age_decrypt(stored: bytes, identity: str, scratch: Path) -> bytes:

@@ -68,6 +68,7 @@ class _Follower:
                     return
             elif self._terminal and time.monotonic() - self._drawn_s > _REFRESH_S:
                 self._draw(data)
+            # The writer may be in another container: its file tells nobody here that it grew.
             time.sleep(_LOOK_S)
 
     def _read(self) -> bytes:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from baqup_agent.agents.fs.excludes import Excluded, compile_excludes
 from baqup_agent.agents.fs.selection import compile_only
 from baqup_agent.errors import ConfigError
 from tests.agents.fs.jobs import Jobs
+from tests.lacking import command
 
 LEAVES = ["a", "b", "c", "dir", "keep", "a.txt", "x.log", "a b", "a ", "!a", "#a", "[a]", "a-b",
           "A", "a\\b", ".h", "a\nb"]  # fmt: skip
@@ -143,7 +143,7 @@ class Repository:
         alone = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
         inherited = {key: value for key, value in os.environ.items() if key[:4] != "GIT_"}
         done = subprocess.run(
-            ["git", *arguments], cwd=self.root, env=inherited | alone, check=True,
+            [command("git"), *arguments], cwd=self.root, env=inherited | alone, check=True,
             stdout=subprocess.PIPE,
         )  # fmt: skip
         return done.stdout
@@ -163,9 +163,6 @@ def random_patterns(seed: int) -> list[str]:
     return patterns
 
 
-@pytest.mark.skipif(
-    shutil.which("git") is None and not os.environ.get("CI"), reason="git is not installed"
-)
 def test_git_agrees_on_random_patterns(tmp_path: Path, *, long: bool) -> None:
     """Whatever is in a list of patterns, the files that are kept are those that git keeps."""
     for tree in range(20 if long else 2):
